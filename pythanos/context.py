@@ -1,0 +1,66 @@
+"""RequestContext: what travels down with one request: its deadline, its cancellation, its tenant.
+
+The data plane calls ``check()`` once per batch; the edge calls ``cancel()`` when a client goes away.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from pythanos.errors import QueryCanceled, QueryTimeout
+
+DEFAULT_TENANT = "default-tenant"
+
+
+class RequestContext:
+    """One request's deadline, cancellation flag and identity. Safe to use from several threads."""
+
+    __slots__ = ("_canceled", "_on_cancel", "deadline", "monotonic", "request_id", "tenant")
+
+    def __init__(
+        self,
+        *,
+        timeout_seconds: float | None = None,
+        tenant: str = DEFAULT_TENANT,
+        request_id: str = "",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.monotonic = monotonic
+        self.deadline = None if timeout_seconds is None else monotonic() + timeout_seconds
+        self.tenant = tenant
+        self.request_id = request_id
+        self._canceled = threading.Event()
+        self._on_cancel: list[Callable[[], None]] = []
+
+    def check(self) -> None:
+        """Raises QueryCanceled or QueryTimeout if the work should stop; cheap, called once per batch."""
+        if self._canceled.is_set():
+            raise QueryCanceled("query was canceled")
+        if self.deadline is not None and self.monotonic() > self.deadline:
+            raise QueryTimeout("query timed out")
+
+    def remaining_seconds(self) -> float | None:
+        """Seconds until the deadline, at least 0; None without one."""
+        if self.deadline is None:
+            return None
+        return max(0.0, self.deadline - self.monotonic())
+
+    @property
+    def canceled(self) -> bool:
+        return self._canceled.is_set()
+
+    def cancel(self) -> None:
+        """Stops the work: every ``check`` from now on raises, and the ``on_cancel`` callbacks run once."""
+        if self._canceled.is_set():
+            return
+        self._canceled.set()
+        for callback in self._on_cancel:
+            callback()
+
+    def on_cancel(self, callback: Callable[[], None]) -> None:
+        """Runs ``callback`` when the request is cancelled (at once if it already is): to close a stream, say."""
+        self._on_cancel.append(callback)
+        if self._canceled.is_set():
+            callback()

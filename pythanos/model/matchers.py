@@ -1,0 +1,96 @@
+"""Label matchers: = != =~ !~ over label values, with RE2 syntax and full anchoring.
+
+Strings are ``str`` decoded from UTF-8 with ``surrogateescape``, so that any byte survives a round trip.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+from dataclasses import dataclass
+
+import re2
+
+from pythanos.errors import BadRequest
+
+
+class MatchType(enum.IntEnum):
+    """Numbered as in the StoreAPI's LabelMatcher.Type."""
+
+    EQ = 0
+    NEQ = 1
+    RE = 2
+    NRE = 3
+
+    @property
+    def operator(self) -> str:
+        return ("=", "!=", "=~", "!~")[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition on one label. An absent label has the value ``""``. Hashable, so usable as a cache key."""
+
+    type: MatchType
+    name: str
+    value: str
+
+    def matches(self, value: str) -> bool:
+        """Whether a label of this value satisfies the matcher. Raises BadRequest for a bad pattern."""
+        if self.type is MatchType.EQ:
+            return value == self.value
+        if self.type is MatchType.NEQ:
+            return value != self.value
+        found = compile_pattern(self.value).fullmatch(value.encode("utf-8", "surrogateescape")) is not None
+        return found if self.type is MatchType.RE else not found
+
+    @property
+    def matches_empty(self) -> bool:
+        return self.matches("")
+
+    def inverse(self) -> Matcher:
+        return Matcher(MatchType(self.type ^ 1), self.name, self.value)
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.type.operator}{quote(self.value)}"
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.log_errors = False
+    options.dot_nl = True
+    options.max_mem = 64 << 20
+    return options
+
+
+@functools.lru_cache(maxsize=1024)
+def compile_pattern(pattern: str) -> re2._Regexp:
+    """The compiled form of a label pattern: RE2 over bytes, dot matches newline. Raises BadRequest."""
+    try:
+        return re2.compile(pattern.encode("utf-8", "surrogateescape"), _options())
+    except re2.error as error:
+        text = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error)
+        raise BadRequest(f"error parsing regexp: {text}: `{pattern}`") from error
+
+
+def quote(text: str) -> str:
+    """The Go-quoted form of a string, as Prometheus prints label values."""
+    out = []
+    for char in text:
+        code = ord(char)
+        if char in '"\\':
+            out.append("\\" + char)
+        elif char in _ESCAPES:
+            out.append(_ESCAPES[char])
+        elif 0xDC80 <= code <= 0xDCFF:
+            out.append(f"\\x{code - 0xDC00:02x}")
+        elif code < 0x20 or code == 0x7F:
+            out.append(f"\\x{code:02x}")
+        elif char.isprintable() or char == " ":
+            out.append(char)
+        else:
+            out.append(f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+    return '"' + "".join(out) + '"'
+
+
+_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}

@@ -1,0 +1,1 @@
+"""Object storage: one small contract, and the stores that keep it."""

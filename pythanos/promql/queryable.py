@@ -1,0 +1,57 @@
+"""The port through which series come into the engine; ``query.queryable`` is the implementation over stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pythanos.context import RequestContext
+from pythanos.model.matchers import Matcher
+from pythanos.model.series import LabelColumn, SampleBatch
+
+
+@dataclass(frozen=True, slots=True)
+class SelectHints:
+    """What one selector of a query will do with its series.
+
+    ``[mint, maxt]`` ms, both inside, covers offset, range and lookback. ``func`` is the name of the function or aggregation
+    directly around the selector ("rate", "sum_over_time", "" for none). ``range_ms`` is 0 for an instant selector.
+    """
+
+    mint: int
+    maxt: int
+    step_ms: int = 0
+    range_ms: int = 0
+    func: str = ""
+    grouping: tuple[str, ...] = ()
+    grouping_by: bool = False
+    limit: int = 0
+
+
+class EncodedSeries(Protocol):
+    """One batch of selected series whose samples are still encoded.
+
+    ``decode`` may be called once, from any thread (it releases the GIL for its work), so that decoding, window function
+    and accumulation of one batch run as one job.
+    """
+
+    @property
+    def labels(self) -> LabelColumn: ...
+
+    def decode(self) -> SampleBatch:
+        """The samples, deduplicated, restricted to the hinted range (a sample outside it may remain). Raises CorruptData."""
+
+
+@dataclass(slots=True)
+class Selection:
+    """The answer to a select: batches to be pulled, and warnings that are complete once the batches are exhausted."""
+
+    batches: Iterator[EncodedSeries]
+    warnings: list[str] = field(default_factory=list)
+
+
+class Queryable(Protocol):
+    """Where the engine's samples come from. Each label set occurs once in a selection; order is unspecified."""
+
+    def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection: ...

@@ -1,0 +1,87 @@
+"""Units that people write in configurations and requests: durations, byte sizes, secrets.
+
+Durations are ``int`` milliseconds after parsing, byte sizes ``int`` bytes.
+"""
+
+from __future__ import annotations
+
+import re
+
+_DURATION = re.compile(
+    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
+)
+_DURATION_MS = (31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1_000, 1)
+_DURATION_UNITS = ("y", "w", "d", "h", "m", "s", "ms")
+_GO_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_GO_DURATION_MS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6}
+_BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGTPE]?)(i?)B?\s*", re.IGNORECASE)
+
+
+class Duration(int):
+    """Milliseconds, written ``5m``, ``1h30m``, ``1.5s``."""
+
+    __slots__ = ()
+
+    @property
+    def seconds(self) -> float:
+        return self / 1000
+
+    def __str__(self) -> str:
+        return format_duration(self)
+
+
+class ByteSize(int):
+    """Bytes, written ``250MB``, ``1GiB``, ``1048576``. As in Thanos, MB and MiB are both 2**20."""
+
+    __slots__ = ()
+
+
+class Secret(str):
+    """A string that its repr and a printed configuration hide."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'<secret>'" if self else "''"
+
+
+def parse_duration(text: str) -> Duration:
+    """Milliseconds of a Prometheus duration (``1h30m``) or a Go one (``1.5h``, ``0ms``). Raises ValueError."""
+    text = text.strip()
+    negative = text.startswith("-")
+    body = text[1:] if negative else text
+    if body == "0":
+        return Duration(0)
+    found = _DURATION.fullmatch(body)
+    if body and found:
+        total = sum(int(part) * unit for part, unit in zip(found.groups(), _DURATION_MS, strict=True) if part)
+        return Duration(-total if negative else total)
+    parts = _GO_DURATION.findall(body)
+    if not parts or "".join(number + unit for number, unit in parts) != body:
+        raise ValueError(f"not a valid duration string: {text!r}")
+    total = round(sum(float(number) * _GO_DURATION_MS[unit] for number, unit in parts))
+    return Duration(-total if negative else total)
+
+
+def format_duration(milliseconds: int) -> str:
+    """The shortest exact Prometheus form: 5400000 is ``1h30m``."""
+    if milliseconds == 0:
+        return "0s"
+    sign, rest, out = ("-" if milliseconds < 0 else ""), abs(milliseconds), []
+    for unit, size in zip(_DURATION_UNITS, _DURATION_MS, strict=True):
+        # As Prometheus: years, weeks and days only where nothing smaller is left over.
+        if unit in "ywd" and rest % size:
+            continue
+        if rest >= size:
+            out.append(f"{rest // size}{unit}")
+            rest %= size
+    return sign + "".join(out)
+
+
+def parse_bytes(text: str) -> ByteSize:
+    """Bytes of a size with a unit. Raises ValueError."""
+    found = _BYTES.fullmatch(text)
+    if not found:
+        raise ValueError(f"not a valid size: {text!r}")
+    exponent = " KMGTPE".index(found[2].upper() or " ")
+    return ByteSize(round(float(found[1]) * 1024**exponent))

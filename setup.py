@@ -1,0 +1,64 @@
+"""Builds the Cython kernels. Everything else is declared in pyproject.toml.
+
+PYTHANOS_EXT=_chunks,_index   build only these kernels (a quick rebuild while working on one)
+PYTHANOS_DEBUG_KERNELS=1      bounds checks and assertions on, -O1, symbols
+PYTHANOS_SANITIZE=address     AddressSanitizer build (run Python with the asan runtime preloaded)
+"""
+
+import os
+import platform
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+PACKAGE = Path("pythanos")
+DEBUG = os.environ.get("PYTHANOS_DEBUG_KERNELS") == "1"
+SANITIZE = os.environ.get("PYTHANOS_SANITIZE", "")
+ONLY = [name for name in os.environ.get("PYTHANOS_EXT", "").split(",") if name]
+
+
+def compile_args() -> list[str]:
+    """-ffp-contract=off: results must not depend on which CPU fused a multiply and an add."""
+    args = ["-O1", "-g"] if DEBUG or SANITIZE else ["-O3", "-g0"]
+    args += ["-ffp-contract=off", "-fno-strict-aliasing", "-Wno-unused-function"]
+    if platform.machine() == "x86_64":
+        args += ["-march=x86-64-v2"]
+    if SANITIZE:
+        args += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
+    return args
+
+
+def kernels() -> list[Extension]:
+    names = sorted(path.stem for path in PACKAGE.glob("_*.pyx"))
+    return [
+        Extension(
+            f"pythanos.{name}",
+            [str(PACKAGE / f"{name}.pyx")],
+            include_dirs=[numpy.get_include(), str(PACKAGE)],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+            extra_compile_args=compile_args(),
+            extra_link_args=[f"-fsanitize={SANITIZE}"] if SANITIZE else [],
+        )
+        for name in names
+        if not ONLY or name in ONLY
+    ]
+
+
+setup(
+    ext_modules=cythonize(
+        kernels(),
+        nthreads=os.cpu_count() or 1,
+        compiler_directives={
+            "language_level": 3,
+            "embedsignature": True,
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": False,
+            "freethreading_compatible": False,
+        },
+    ),
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
+)
