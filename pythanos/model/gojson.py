@@ -1,7 +1,7 @@
 """JSON text byte for byte as Go's encoding/json prints it: indent, number and string forms, HTML escaping.
 
-Key order is the dict's own; where Go sorts (maps), the caller passes ``sort_keys`` output. Strings may hold lone surrogates
-(undecodable bytes), which Go prints as ``\\ufffd``.
+Key order is the dict's own; where Go sorts (maps), the caller passes ``sort_keys`` output. Strings may hold lone
+surrogates (undecodable bytes), which Go prints as ``\\ufffd``.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol
 
 from pythanos.errors import ObjectNotFound
 
-__all__ = ["Bucket", "ObjectAttributes", "ObjectNotFound"]
+__all__ = ["Bucket", "ObjectAttributes", "ObjectNotFound", "check_range", "folder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,9 @@ class Bucket(Protocol):
         Recursive: every object below, no folders.
         """
 
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, ObjectAttributes]]:
+        """Every object below the folder with its attributes, without order, in the requests of a listing."""
+
     def exists(self, name: str) -> bool: ...
 
     def attributes(self, name: str) -> ObjectAttributes: ...
@@ -57,3 +60,15 @@ class Bucket(Protocol):
 
     def close(self) -> None:
         """Releases connections; calls after it are an error."""
+
+
+def folder(prefix: str) -> str:
+    """The prefix that the names below a folder begin with: empty for the root, else ending in one ``/``."""
+    stripped = prefix.strip("/")
+    return f"{stripped}/" if stripped else ""
+
+
+def check_range(offset: int, length: int) -> None:
+    """Raises ValueError for a range that no caller may mean."""
+    if offset < 0 or length < -1:
+        raise ValueError(f"range of {length} bytes from {offset}")

@@ -278,7 +278,7 @@ def _wire(text: str) -> bytes:
 
 
 def is_ulid(text: str) -> bool:
-    """Whether the text is a ULID in canonical form: 26 upper-case characters of Crockford's base 32, within 128 bits."""
+    """Whether the text is a ULID in canonical form: 26 upper-case characters of Crockford's base 32, 128 bits."""
     return _ULID.fullmatch(text) is not None
 
 
