@@ -1,0 +1,1 @@
+"""From PromQL text to a checked syntax tree: ``parser.parse``. Knows nothing of evaluation."""
