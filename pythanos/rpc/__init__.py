@@ -1,1 +1,1 @@
-""""""
+"""gRPC at the edge: protobuf <-> model, and the only package that imports grpc."""

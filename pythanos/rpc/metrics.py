@@ -1,0 +1,116 @@
+"""gRPC server metrics under the names of go-grpc-middleware, so that the mixin's dashboards work (XC-49)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from pythanos.rpc.errors import go_code
+
+LATENCY_SECONDS = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120)
+_CALL = ("grpc_type", "grpc_service", "grpc_method")
+
+
+class ServerMetrics:
+    """The ``grpc_server_*`` families of one server."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.started = Counter(
+            "grpc_server_started_total", "Total number of RPCs started on the server.", _CALL, registry=registry
+        )
+        self.handled = Counter(
+            "grpc_server_handled_total",
+            "Total number of RPCs completed on the server, regardless of success or failure.",
+            (*_CALL, "grpc_code"),
+            registry=registry,
+        )
+        self.received = Counter(
+            "grpc_server_msg_received_total",
+            "Total number of RPC stream messages received on the server.",
+            _CALL,
+            registry=registry,
+        )
+        self.sent = Counter(
+            "grpc_server_msg_sent_total",
+            "Total number of gRPC stream messages sent by the server.",
+            _CALL,
+            registry=registry,
+        )
+        self.latency = Histogram(
+            "grpc_server_handling_seconds",
+            "Histogram of response latency (seconds) of gRPC that had been application-level handled by the server.",
+            _CALL,
+            buckets=LATENCY_SECONDS,
+            registry=registry,
+        )
+        self.panics = Counter(
+            "grpc_req_panics_recovered_total",
+            "Total number of gRPC requests recovered from internal panic.",
+            registry=registry,
+        )
+
+
+class MetricsInterceptor(grpc.ServerInterceptor):
+    """Counts and times every call of a server, health and reflection included."""
+
+    def __init__(self, metrics: ServerMetrics, monotonic: Callable[[], float] = time.perf_counter) -> None:
+        self._metrics = metrics
+        self._monotonic = monotonic
+
+    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        handler = continuation(handler_call_details)
+        if handler is None or handler.request_streaming:
+            return handler
+        service, method = handler_call_details.method.lstrip("/").rsplit("/", 1)
+        kind = "server_stream" if handler.response_streaming else "unary"
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                self._streaming(handler.unary_stream, (kind, service, method)),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(handler.unary_unary, (kind, service, method)),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+    def _finish(self, labels: tuple[str, str, str], context: Any, begun: float) -> None:
+        code = context.code()
+        if code is None:
+            code = grpc.StatusCode.OK if context.is_active() else grpc.StatusCode.CANCELLED
+        self._metrics.handled.labels(*labels, go_code(code)).inc()
+        self._metrics.latency.labels(*labels).observe(self._monotonic() - begun)
+
+    def _unary(self, behaviour: Callable[..., Any], labels: tuple[str, str, str]) -> Callable[..., Any]:
+        def call(request: Any, context: Any) -> Any:
+            begun = self._monotonic()
+            self._metrics.started.labels(*labels).inc()
+            self._metrics.received.labels(*labels).inc()
+            try:
+                answer = behaviour(request, context)
+                self._metrics.sent.labels(*labels).inc()
+                return answer
+            finally:
+                self._finish(labels, context, begun)
+
+        return call
+
+    def _streaming(self, behaviour: Callable[..., Any], labels: tuple[str, str, str]) -> Callable[..., Iterator[Any]]:
+        def call(request: Any, context: Any) -> Iterator[Any]:
+            begun = self._monotonic()
+            self._metrics.started.labels(*labels).inc()
+            self._metrics.received.labels(*labels).inc()
+            sent = self._metrics.sent.labels(*labels)
+            try:
+                for message in behaviour(request, context):
+                    yield message
+                    sent.inc()
+            finally:
+                self._finish(labels, context, begun)
+
+        return call
