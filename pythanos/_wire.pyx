@@ -20,8 +20,7 @@ from pythanos._cursor cimport Cursor, cursor, offset, read_uvarint, take
 from pythanos._hash cimport xxh64
 
 from pythanos.errors import CorruptData
-from pythanos.model.series import LabelColumn
-from pythanos.storeapi.batches import SeriesBatch
+from pythanos.model.series import LabelColumn, SeriesBatch
 
 
 class NotCanonical(Exception):

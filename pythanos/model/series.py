@@ -44,6 +44,37 @@ class LabelColumn:
 
 
 @dataclass(slots=True)
+class SeriesBatch:
+    """Encoded series in label order: n label sets, m chunk rows.
+
+    labels: LabelColumn of n; its arena also holds the chunk bytes.
+    chunk_start: int64[n + 1], series i owns chunk rows [chunk_start[i], chunk_start[i + 1]), ordered by mint.
+    chunk_mint, chunk_maxt: int64[m] ms, both inside the chunk.
+    chunk_encoding: uint8[m], the encoding byte of the chunk format (1 XOR, 2 histogram, 3 float histogram, 4 XOR2, ...).
+    chunk_aggregate: uint8[m], a ``model.resolution`` kind (RAW, COUNT, ...); rows of one AggrChunk are adjacent, in rising
+    kind, with the same mint and maxt.
+    chunk_offset: int64[m], chunk_length: int32[m]: the chunk's data in the arena, without encoding byte and checksum.
+    Arrays and arena are never written after the batch was made; slices of them may be shared.
+    """
+
+    labels: LabelColumn
+    chunk_start: NDArray[np.int64]
+    chunk_mint: NDArray[np.int64]
+    chunk_maxt: NDArray[np.int64]
+    chunk_encoding: NDArray[np.uint8]
+    chunk_aggregate: NDArray[np.uint8]
+    chunk_offset: NDArray[np.int64]
+    chunk_length: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def chunk_count(self) -> int:
+        return len(self.chunk_mint)
+
+
+@dataclass(slots=True)
 class SampleBatch:
     """Decoded float samples of n series, in columns.
 
