@@ -8,30 +8,18 @@ before anything is allocated. Histogram chunks are in ``_histogram_chunks``. doc
 Sources: the Gorilla paper (Pelkonen et al., VLDB 2015) as varied by Prometheus' tsdb/chunkenc; XOR2 is Prometheus 3.11's.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 import numpy as np
 
-from pythanos._bits cimport (
-    PYTHANOS_CLZ64, PYTHANOS_CTZ64, PYTHANOS_RARE,
-    BitReader, BitWriter, bit_reader, bit_writer, finish_bits, fits, low_bits, peek, peek64,
-    put_bits, put_signed_varint, put_unsigned_varint, put_varbit_int, read_signed_varint, read_varbit_int, widen,
-)
-from pythanos._cursor cimport Cursor, cursor, offset as cursor_offset, read_u64be, read_uvarint, read_varint
+from pythanos._cursor cimport Cursor, cursor, offset as cursor_offset, read_uvarint, take
+from pythanos._xor_decode cimport decode_xor, decode_xor2
+from pythanos._xor_encode cimport CHUNK_ROOM, SAMPLE_ROOM, encode_xor, encode_xor2
 
 from pythanos.errors import CorruptData
 from pythanos.model.chunks import ENCODING_NAMES, ChunkRows, DecodedChunks
-
-cdef extern from *:
-    """
-    #define PYTHANOS_STALE 0x7FF0000000000002ULL
-    """
-    const uint64_t STALE "PYTHANOS_STALE"
-
-cdef enum:
-    SAMPLE_REACH = 28       # bytes from a sample's first byte that decoding it may load: 147 bits, and nine bytes
-    TAIL = 80               # what is left where SAMPLE_REACH bytes are not, and SAMPLE_REACH behind its end
 
 _REASONS = {
     FAULT_HEADER: "chunk is shorter than its header",
@@ -51,252 +39,6 @@ _REASONS = {
 cdef object chunk_fault(int64_t fault, str file, int64_t offset, int encoding):
     name = ENCODING_NAMES.get(encoding, f"encoding {encoding}")
     return CorruptData(file, offset, f"{name}: {_REASONS[fault]}")
-
-
-# The state between two samples. Position and data move when the tail is copied.
-cdef struct FloatState:
-    const uint8_t* data
-    int64_t at              # bits
-    int64_t end             # bits, where the chunk's data ends
-    int64_t safe            # the last position from which a whole sample may be loaded
-    int64_t moved           # bytes that were left behind by moving to the tail copy
-    uint64_t timestamp      # unsigned: sums of untrusted numbers wrap
-    uint64_t delta
-    uint64_t value
-    int width               # of the window of significant bits
-    int trailing
-
-
-cdef inline bint past_safe(FloatState* s, uint8_t* tail) noexcept nogil:
-    """Behind `safe`: copies what is left to `tail`, followed by zeros, and goes on there. False where nothing is left."""
-    cdef int64_t byte = s.at >> 3
-    if s.at > s.end:
-        return False
-    memset(tail, 0, TAIL)
-    memcpy(tail, s.data + byte, (s.end >> 3) - byte)
-    s.data = tail
-    s.at -= byte << 3
-    s.end -= byte << 3
-    s.moved += byte
-    s.safe = s.end
-    return True
-
-
-cdef inline bint take_window(FloatState* s, uint64_t word) noexcept nogil:
-    """A new window (5 bits of leading zeros, 6 bits of width) at the top of `word`, and the value's bits behind it."""
-    cdef int leading = <int>(word >> 59)
-    cdef int width = <int>((word >> 53) & 63)
-    if width == 0:
-        width = 64
-    if PYTHANOS_RARE(leading + width > 64):
-        return False
-    s.width = width
-    s.trailing = 64 - leading - width
-    s.at += 11
-    take_bits(s)
-    return True
-
-
-cdef inline void take_bits(FloatState* s) noexcept nogil:
-    """The significant bits of a value, in the window."""
-    s.value ^= (peek64(s.data, s.at) >> (64 - s.width)) << s.trailing
-    s.at += s.width
-
-
-cdef inline bint take_value(FloatState* s, uint64_t word) noexcept nogil:
-    """The value code at the position; `word` holds its first 13 bits or more at the top. False where it is impossible."""
-    if not (word >> 63):
-        s.at += 1
-        return True
-    if not (word >> 62) & 1:
-        s.at += 2
-        take_bits(s)
-        return True
-    s.at += 2
-    return take_window(s, word << 2)
-
-
-cdef inline int start_state(
-    FloatState* s, const uint8_t* data, uint64_t length, uint64_t readable, uint64_t header, int64_t n, bint first_st,
-    int64_t* st,
-) noexcept nogil:
-    """Reads the parts that are whole bytes: sample 0 and the time of sample 1. `n` >= 1."""
-    cdef Cursor c = cursor(data, <Py_ssize_t>length)
-    c.at += header
-    s.timestamp = <uint64_t>read_varint(&c)
-    s.value = read_u64be(&c)
-    s.delta = 0
-    if first_st:
-        st[0] = <int64_t>(s.timestamp - <uint64_t>read_varint(&c))
-    if n > 1:
-        s.delta = read_uvarint(&c)
-    s.data = data
-    s.at = cursor_offset(&c) << 3
-    s.end = <int64_t>length << 3
-    s.safe = min(s.end, (<int64_t>readable - SAMPLE_REACH) << 3)
-    s.moved = 0
-    s.width = 64
-    s.trailing = 0
-    return FAULT_VARINT if c.bad else 0
-
-
-cdef int64_t decode_xor(
-    const uint8_t* data, uint64_t length, uint64_t readable, int64_t n, int64_t* timestamps, uint64_t* values, uint64_t* fault_at
-) noexcept nogil:
-    cdef uint8_t tail[TAIL]
-    cdef FloatState s
-    cdef uint64_t word
-    cdef int64_t i, fault
-    fault = start_state(&s, data, length, readable, 2, n, False, NULL)
-    if fault:
-        fault_at[0] = <uint64_t>(s.at >> 3)
-        return fault
-    timestamps[0] = <int64_t>s.timestamp
-    values[0] = s.value
-    for i in range(1, n):
-        if PYTHANOS_RARE(s.at > s.safe) and not past_safe(&s, tail):
-            fault = FAULT_SHORT
-            break
-        word = peek(s.data, s.at)
-        if i > 1:
-            if not (word >> 63):
-                s.at += 1
-                word <<= 1
-            elif not (word >> 62) & 1:
-                s.delta += <uint64_t>widen((word >> 48) & 0x3FFF, 14)
-                s.at += 16
-                word <<= 16
-            elif not (word >> 61) & 1:
-                s.delta += <uint64_t>widen((word >> 44) & 0x1FFFF, 17)
-                s.at += 20
-                word <<= 20
-            elif not (word >> 60) & 1:
-                s.delta += <uint64_t>widen((word >> 40) & 0xFFFFF, 20)
-                s.at += 24
-                word <<= 24
-            else:
-                s.delta += peek64(s.data, s.at + 4)
-                s.at += 68
-                word = peek(s.data, s.at)
-        s.timestamp += s.delta
-        if PYTHANOS_RARE(not take_value(&s, word)):
-            fault = FAULT_WINDOW
-            break
-        timestamps[i] = <int64_t>s.timestamp
-        values[i] = s.value
-    if not fault and s.at > s.end:
-        fault = FAULT_SHORT
-    fault_at[0] = <uint64_t>(s.moved + (min(s.at, s.end) >> 3))
-    return fault if fault else n
-
-
-cdef inline int64_t take_start(
-    FloatState* s, const uint8_t* data, uint64_t length, int64_t index, int64_t first_change, int64_t* difference
-) noexcept nogil:
-    """The start timestamp field behind a sample: a change of (time of the sample before - start timestamp)."""
-    cdef BitReader r = bit_reader(data, length, 0)
-    cdef int64_t step
-    r.at = <uint64_t>(s.at + (s.moved << 3))
-    if r.at > r.end:
-        return FAULT_SHORT
-    step = read_varbit_int(&r)
-    if r.bad:
-        return FAULT_SHORT
-    difference[0] = step if index == first_change else <int64_t>(<uint64_t>difference[0] + <uint64_t>step)
-    s.at = <int64_t>r.at - (s.moved << 3)
-    return 0
-
-
-cdef inline int64_t take_xor2_value(FloatState* s, uint64_t word, bint* stale) noexcept nogil:
-    """The value code where the time changed too: 0 | 10 bits | 110 window bits | 111 stale."""
-    if not (word >> 63):
-        s.at += 1
-        return 0
-    if not (word >> 62) & 1:
-        s.at += 2
-        take_bits(s)
-        return 0
-    s.at += 3
-    if (word >> 61) & 1:
-        stale[0] = True
-        return 0
-    return 0 if take_window(s, word << 3) else FAULT_WINDOW
-
-
-cdef inline int64_t take_joint(FloatState* s, uint64_t word, bint* stale) noexcept nogil:
-    """One sample behind the second: its joint control bits, delta of delta and value."""
-    if not (word >> 63):
-        s.at += 1
-        return 0
-    if not (word >> 62) & 1:
-        if (word >> 61) & 1:
-            s.at += 3
-            return 0 if take_window(s, word << 3) else FAULT_WINDOW
-        s.at += 3
-        take_bits(s)
-        return 0
-    if not (word >> 61) & 1:
-        s.delta += <uint64_t>(<int64_t>(word << 3) >> 51)
-        s.at += 16
-        return take_xor2_value(s, word << 16, stale)
-    if not (word >> 60) & 1:
-        s.delta += <uint64_t>(<int64_t>(word << 4) >> 44)
-        s.at += 24
-        return take_xor2_value(s, word << 24, stale)
-    s.at += 5
-    if (word >> 59) & 1:
-        stale[0] = True
-        return 0
-    s.delta += peek64(s.data, s.at)
-    s.at += 64
-    return take_xor2_value(s, peek(s.data, s.at), stale)
-
-
-cdef int64_t decode_xor2(
-    const uint8_t* data, uint64_t length, uint64_t readable, int64_t n,
-    int64_t* timestamps, uint64_t* values, int64_t* starts, uint64_t* fault_at,
-) noexcept nogil:
-    cdef uint8_t tail[TAIL]
-    cdef FloatState s
-    cdef int64_t first_change = data[2] & 0x7F
-    cdef int64_t i, fault, difference = 0, st = 0
-    cdef uint64_t before
-    cdef bint stale
-    cdef uint64_t word
-    fault = start_state(&s, data, length, readable, 3, n, data[2] >> 7, &st)
-    if fault:
-        fault_at[0] = <uint64_t>(s.at >> 3)
-        return fault
-    timestamps[0] = <int64_t>s.timestamp
-    values[0] = s.value
-    if starts != NULL:
-        starts[0] = st
-    if s.value == STALE:
-        s.value = 0         # a stale value is never the base of the next one
-    for i in range(1, n):
-        if PYTHANOS_RARE(s.at > s.safe) and not past_safe(&s, tail):
-            fault = FAULT_SHORT
-            break
-        word = peek(s.data, s.at)
-        stale = False
-        before = s.timestamp
-        fault = take_joint(&s, word, &stale) if i > 1 else take_xor2_value(&s, word, &stale)
-        if PYTHANOS_RARE(fault):
-            break
-        s.timestamp += s.delta
-        timestamps[i] = <int64_t>s.timestamp
-        values[i] = STALE if stale else s.value
-        if first_change and i >= first_change:
-            fault = take_start(&s, data, length, i, first_change, &difference)
-            if PYTHANOS_RARE(fault):
-                break
-            st = <int64_t>(before - <uint64_t>difference)
-        if starts != NULL:
-            starts[i] = st
-    if not fault and s.at > s.end:
-        fault = FAULT_SHORT
-    fault_at[0] = <uint64_t>(s.moved + (min(s.at, s.end) >> 3))
-    return fault if fault else n
 
 
 cdef int64_t count_float_chunk(const uint8_t* data, uint64_t length, uint8_t encoding) noexcept nogil:
@@ -423,3 +165,137 @@ def decode_chunks(arena, offset, length, encoding, *, str file="chunks", bint ex
         if fault:
             raise chunk_fault(fault, file, offsets[row] + <int64_t>fault_at, encodings[row])
     return DecodedChunks(start, timestamps, values, start_timestamps, None)
+
+
+cdef int64_t encode_rows(
+    uint8_t* out, const int64_t[::1] start, const int64_t* timestamps, const uint64_t* values, const int64_t* starts,
+    uint8_t encoding, int64_t[::1] offset, int32_t[::1] length,
+) noexcept nogil:
+    cdef uint8_t* at = out
+    cdef uint8_t* end
+    cdef int64_t i, begin, n
+    for i in range(offset.shape[0]):
+        begin = start[i]
+        n = start[i + 1] - begin
+        if encoding == XOR:
+            end = encode_xor(at, n, timestamps + begin, values + begin)
+        else:
+            end = encode_xor2(at, n, timestamps + begin, values + begin, starts + begin if starts != NULL else NULL)
+        offset[i] = at - out
+        length[i] = <int32_t>(end - at)
+        at = end
+    return at - out
+
+
+def encode_floats(timestamps, values, start, encoding=XOR, start_timestamps=None):
+    """Float chunks, bit for bit as Prometheus writes them.
+
+    timestamps: int64[n] ms; values: float64[n]; start: int64[c + 1], chunk i holds rows [start[i], start[i + 1]), at most 65535;
+    encoding: XOR or XOR2; start_timestamps: int64[n] ms with 0 for unknown, for XOR2 only. Returns (arena: bytes, offset:
+    int64[c], length: int32[c]), the chunks' data one after another. Raises ValueError where the columns do not match. The GIL is
+    released while encoding.
+    """
+    cdef const int64_t[::1] rows = np.ascontiguousarray(start, np.int64)
+    cdef const int64_t[::1] times = np.ascontiguousarray(timestamps, np.int64)
+    cdef const uint64_t[::1] bits = np.ascontiguousarray(values, np.float64).view(np.uint64)
+    cdef const int64_t[::1] starts = None if start_timestamps is None else np.ascontiguousarray(start_timestamps, np.int64)
+    cdef uint8_t kind = encoding
+    cdef int64_t n = times.shape[0], size = 0
+    if kind != XOR and kind != XOR2:
+        raise ValueError(f"encoding {encoding} does not hold floats")
+    if bits.shape[0] != n or (starts is not None and starts.shape[0] != n):
+        raise ValueError("timestamps, values and start_timestamps differ in length")
+    check_starts(np.asarray(rows), n, 65535)
+    cdef int64_t c = rows.shape[0] - 1
+    offset = np.empty(c, np.int64)
+    length = np.empty(c, np.int32)
+    if c == 0:
+        return b"", offset, length
+    cdef int64_t[::1] offsets = offset
+    cdef int32_t[::1] lengths = length
+    cdef const int64_t* start_at = &starts[0] if starts is not None and n else NULL
+    cdef const int64_t* time_at = &times[0] if n else NULL
+    cdef const uint64_t* bits_at = &bits[0] if n else NULL
+    cdef uint8_t* out = <uint8_t*>malloc(<size_t>(c * CHUNK_ROOM + n * SAMPLE_ROOM))
+    if out == NULL:
+        raise MemoryError
+    try:
+        with nogil:
+            size = encode_rows(out, rows, time_at, bits_at, start_at, kind, offsets, lengths)
+        return out[:size], offset, length
+    finally:
+        free(out)
+
+
+def check_starts(start, int64_t n, int64_t most):
+    """Raises ValueError unless ``start`` (int64[c + 1]) cuts n rows into chunks of at most ``most``."""
+    steps = np.diff(start)
+    if len(start) == 0 or start[0] != 0 or start[len(steps)] != n or (len(steps) and (steps.min() < 0 or steps.max() > most)):
+        raise ValueError(f"start does not cut {n} rows into chunks of at most {most}")
+
+
+cdef int64_t split_chunk(
+    const uint8_t* base, int64_t offset, int64_t length, int64_t* k, uint8_t* kind, uint8_t* encoding, int64_t* at, int32_t* size
+) noexcept nogil:
+    """The aggregates of one chunk to rows from k on: five times a length, and where it is not 0 an encoding byte and the data."""
+    cdef Cursor c = cursor(base + offset, length)
+    cdef uint64_t n
+    cdef int i
+    for i in range(5):
+        n = read_uvarint(&c)
+        if c.bad:
+            return FAULT_VARINT
+        if n == 0:
+            continue
+        if n >= <uint64_t>(c.end - c.at):
+            return FAULT_AGGREGATE
+        kind[k[0]] = <uint8_t>(i + 1)
+        encoding[k[0]] = c.at[0]
+        at[k[0]] = offset + cursor_offset(&c) + 1
+        size[k[0]] = <int32_t>n
+        take(&c, n + 1)
+        k[0] += 1
+    return 0
+
+
+def split_aggregates(arena, offset, length, encoding, *, str file="chunks"):
+    """Where the chunks inside Thanos' aggregate chunks are; other chunks stay as they are, with kind RAW.
+
+    Arguments as for decode_chunks. Returns ChunkRows, whose kinds are numbered as in ``model.resolution`` (COUNT = 1 ...). No bytes
+    are copied. Raises CorruptData where a length goes beyond its chunk.
+    """
+    cdef const uint8_t[::1] view = memoryview(arena).cast("B")
+    cdef const int64_t[::1] offsets = np.ascontiguousarray(offset, np.int64)
+    cdef const int32_t[::1] lengths = np.ascontiguousarray(length, np.int32)
+    cdef const uint8_t[::1] encodings = np.ascontiguousarray(encoding, np.uint8)
+    cdef int64_t m = offsets.shape[0], size = view.shape[0]
+    cdef int64_t i = 0, k = 0, fault = 0
+    cdef const uint8_t* base = &view[0] if size else NULL
+    if lengths.shape[0] != m or encodings.shape[0] != m:
+        raise ValueError("offset, length and encoding differ in length")
+    start = np.zeros(m + 1, np.int64)
+    kind = np.zeros(5 * m, np.uint8)
+    inner = np.empty(5 * m, np.uint8)
+    at = np.empty(5 * m, np.int64)
+    inner_length = np.empty(5 * m, np.int32)
+    cdef int64_t[::1] starts = start
+    cdef uint8_t[::1] kinds = kind, inners = inner
+    cdef int64_t[::1] ats = at
+    cdef int32_t[::1] inner_lengths = inner_length
+    with nogil:
+        for i in range(m):
+            if not inside(offsets[i], lengths[i], size):
+                fault = FAULT_BOUNDS
+            elif encodings[i] == AGGREGATE:
+                fault = split_chunk(base, offsets[i], lengths[i], &k, &kinds[0], &inners[0], &ats[0], &inner_lengths[0])
+            else:
+                inners[k] = encodings[i]
+                ats[k] = offsets[i]
+                inner_lengths[k] = lengths[i]
+                k += 1
+            if fault:
+                break
+            starts[i + 1] = k
+    if fault:
+        raise chunk_fault(fault, file, offsets[i], encodings[i])
+    return ChunkRows(start, kind[:k].copy(), inner[:k].copy(), at[:k].copy(), inner_length[:k].copy())
