@@ -1,1 +1,1 @@
-""""""
+"""Twisted services that every daemon shares: start and stop order, loops, gates, probes, logs, exits."""

@@ -1,0 +1,93 @@
+"""RequestPool: one thread per request at the top of the data plane; the pools below it are in ``pythanos.workers``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from twisted.application.service import Service
+from twisted.internet import defer
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+from pythanos.errors import LimitExceeded
+from pythanos.workers import Workers
+
+R = TypeVar("R")
+
+# CPython's 5 ms lets one busy thread delay every short kernel call by that much.
+SWITCH_INTERVAL_SECONDS = 0.0005
+
+
+class RequestPool(Service):
+    """Runs each request in a thread of its own; the one that finds none is turned away at once.
+
+    ``threads_max`` bounds running and waiting requests together; a Gate inside decides how many of them run.
+    """
+
+    def __init__(self, name: str, threads_max: int, reactor: Any, registry: CollectorRegistry | None = None) -> None:
+        self.setName(name)
+        self.threads_max = threads_max
+        self._reactor = reactor
+        self._pool = ThreadPool(minthreads=0, maxthreads=threads_max, name=name)
+        self._busy = 0
+        self._idle: list[defer.Deferred[None]] = []
+        self._in_flight = Gauge(
+            f"pythanos_{name}_in_flight", "Requests that hold a thread of the pool.", registry=registry
+        )
+        self._rejected = Counter(
+            f"pythanos_{name}_rejected_total", "Requests turned away because every thread was taken.", registry=registry
+        )
+
+    def startService(self) -> None:
+        super().startService()
+        self._pool.start()
+
+    def stopService(self) -> defer.Deferred[None]:
+        """Fires when the last request is done and the threads have ended."""
+        super().stopService()
+        done: defer.Deferred[None] = defer.succeed(None)
+        if self._busy:
+            done = defer.Deferred()
+            self._idle.append(done)
+        return done.addCallback(lambda _: self._pool.stop())
+
+    def call(self, job: Callable[..., R], *args: Any) -> defer.Deferred[R]:
+        """What ``job(*args)`` returns or raises, as a Deferred. Fails with LimitExceeded when every thread is taken.
+
+        Called in the reactor thread, which is also where the Deferred fires.
+        """
+        if self._busy >= self.threads_max or not self.running:
+            self._rejected.inc()
+            message = f"every thread of the {self.name} pool is taken" if self.running else "shutting down"
+            return defer.fail(LimitExceeded(str(self.name), self.threads_max, message, admission=True))
+        self._busy += 1
+        self._in_flight.set(self._busy)
+        return deferToThreadPool(self._reactor, self._pool, job, *args).addBoth(self._done)
+
+    def _done(self, result: R) -> R:
+        self._busy -= 1
+        self._in_flight.set(self._busy)
+        if not self._busy:
+            waiting, self._idle = self._idle, []
+            for one in waiting:
+                one.callback(None)
+        return result
+
+
+class DataPlane(Service):
+    """The pools below the request pool as a service: prepared when started, stopped after everything that uses them."""
+
+    def __init__(self, workers: Workers) -> None:
+        self.setName("data plane")
+        self.workers = workers
+
+    def startService(self) -> None:
+        super().startService()
+        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+
+    def stopService(self) -> None:
+        super().stopService()
+        self.workers.stop()

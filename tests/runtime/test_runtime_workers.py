@@ -1,0 +1,110 @@
+"""RequestPool and Probe: admission, draining, computed readiness."""
+
+from prometheus_client import CollectorRegistry
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from pythanos.errors import LimitExceeded
+from pythanos.runtime.probe import Probe
+from pythanos.runtime.workers import RequestPool
+
+
+class HandReactor(MemoryReactorClock):
+    """Runs what threads hand over when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handed: list = []
+
+    def callFromThread(self, function, *args):
+        self.handed.append((function, args))
+
+
+class HandPool:
+    """A thread pool whose jobs the test runs."""
+
+    def __init__(self) -> None:
+        self.jobs: list = []
+        self.stopped = False
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def callInThreadWithCallback(self, on_result, function, *args):
+        self.jobs.append(lambda: on_result(True, function(*args)))
+
+
+class RequestPoolTests(SynchronousTestCase):
+    def setUp(self):
+        self.reactor, self.registry = HandReactor(), CollectorRegistry()
+        self.pool = RequestPool("api", 2, self.reactor, self.registry)
+        self.pool._pool = self.hand = HandPool()
+        self.pool.startService()
+
+    def perform(self) -> None:
+        self.hand.jobs.pop(0)()
+        for function, args in self.reactor.handed:
+            function(*args)
+        self.reactor.handed = []
+
+    def test_a_call_answers_in_the_reactor_thread(self):
+        """The result of the job is the result of the Deferred."""
+        answer = self.pool.call(lambda number: number + 1, 41)
+        self.assertNoResult(answer)
+        self.perform()
+        self.assertEqual(self.successResultOf(answer), 42)
+
+    def test_overflow_is_turned_away_at_once(self):
+        """The third request of a pool of two fails without waiting, and is counted."""
+        kept = [self.pool.call(int), self.pool.call(int)]
+        failure = self.failureResultOf(self.pool.call(int), LimitExceeded)
+        self.assertTrue(failure.value.admission)
+        self.assertEqual(self.registry.get_sample_value("pythanos_api_rejected_total"), 1)
+        self.perform()
+        self.assertEqual(self.registry.get_sample_value("pythanos_api_in_flight"), 1)
+        self.successResultOf(kept[0])
+        kept.append(self.pool.call(int))
+        self.assertNoResult(kept[2])
+
+    def test_stopping_drains(self):
+        """New requests are refused, running ones finish, then the threads end."""
+        running = self.pool.call(int)
+        done = self.pool.stopService()
+        self.failureResultOf(self.pool.call(int), LimitExceeded)
+        self.assertNoResult(done)
+        self.perform()
+        self.successResultOf(running)
+        self.successResultOf(done)
+        self.assertTrue(self.hand.stopped)
+
+
+class Part:
+    def __init__(self, reason: str | None) -> None:
+        self.reason = reason
+
+    def unready(self) -> str | None:
+        return self.reason
+
+
+class ProbeTests(SynchronousTestCase):
+    def test_ready_is_computed_from_the_parts(self):
+        """The first reason that a part gives is the daemon's; the metric says the same at once."""
+        reactor, registry = MemoryReactorClock(), CollectorRegistry()
+        part, other = Part("initial sync"), Part(None)
+        probe = Probe("store", [other, part], reactor, registry)
+
+        def status(check: str) -> float | None:
+            return registry.get_sample_value("thanos_status", {"component": "store", "check": check})
+
+        self.assertEqual((probe.unready(), status("ready"), status("healthy")), ("not running", 0, 0))
+        probe.startService()
+        self.assertEqual((probe.unready(), status("ready"), status("healthy")), ("initial sync", 0, 1))
+        part.reason = None
+        self.assertEqual((probe.unready(), status("ready")), (None, 1))
+        reactor.advance(1)
+        probe.stopService()
+        self.assertEqual((probe.unready(), status("ready")), ("not running", 0))
+        self.assertEqual(reactor.getDelayedCalls(), [])
