@@ -1,7 +1,7 @@
 """A bucket in a folder of the local disk.
 
-An upload is written to ``.uploads`` in the root, synced and renamed, so a reader or a crash sees the old object or the new
-one. Symbolic links below the root are not objects, so no name reaches outside of it.
+An upload is written to ``.uploads`` in the root, synced and renamed, so a reader or a crash sees the old object or the
+new one. Symbolic links below the root are not objects, so no name reaches outside of it.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class FilesystemBucket:
                     yield place + entry.name, entry
 
     def _place(self, temporary: str, target: str) -> None:
-        """Moves the finished upload to its name, making its folders; a delete next door may take them away meanwhile."""
+        """Moves the finished upload to its name, making its folders, which a delete may take away again."""
         parent = os.path.dirname(target)
         changed = {parent}
         for attempt in range(5):
