@@ -5,7 +5,7 @@
 # once more from a copy of the tail that zeros follow. So the only check per sample is one comparison; that
 # the bits were really there is checked where the copy is made and at the end.
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from pythanos._bits cimport PYTHANOS_RARE, BitReader, bit_reader, peek, peek64, read_varbit_int, widen
@@ -23,21 +23,24 @@ cdef enum:
     TAIL = 80               # what is left where SAMPLE_REACH bytes are not, and SAMPLE_REACH behind its end
 
 
-# The state between two samples. Position and data move when the tail is copied.
-cdef struct FloatState:
+# What changes when decoding goes on in the copy of a tail.
+cdef struct Source:
     const uint8_t* data
     int64_t at              # bits
-    int64_t end             # bits, where the chunk's data ends
+    int64_t end             # bits, where the chunk ends
     int64_t safe            # the last position from which a whole sample may be loaded
-    int64_t moved           # bytes that were left behind by moving to the tail copy
+    int64_t moved           # bytes that were left behind
+
+
+# The numbers at the start of a chunk that are whole bytes.
+cdef struct Opening:
     uint64_t timestamp      # unsigned: sums of untrusted numbers wrap
-    uint64_t delta
     uint64_t value
-    int width               # of the window of significant bits
-    int trailing
+    int64_t start           # 0 where the chunk has none
+    uint64_t delta
 
 
-cdef inline bint past_safe(FloatState* s, uint8_t* tail) noexcept nogil:
+cdef inline bint past_safe(Source* s, uint8_t* tail) noexcept nogil:
     """Behind `safe`: copies what is left to `tail`, followed by zeros, and goes on there. False where nothing is left."""
     cdef int64_t byte = s.at >> 3
     if s.at > s.end:
@@ -52,218 +55,222 @@ cdef inline bint past_safe(FloatState* s, uint8_t* tail) noexcept nogil:
     return True
 
 
-cdef inline bint take_window(FloatState* s, uint64_t word) noexcept nogil:
-    """A new window (5 bits of leading zeros, 6 bits of width) at the top of `word`, and the value's bits behind it."""
-    cdef int leading = <int>(word >> 59)
-    cdef int width = <int>((word >> 53) & 63)
-    if width == 0:
-        width = 64
-    if PYTHANOS_RARE(leading + width > 64):
-        return False
-    s.width = width
-    s.trailing = 64 - leading - width
-    s.at += 11
-    take_bits(s)
-    return True
-
-
-cdef inline void take_bits(FloatState* s) noexcept nogil:
-    """The significant bits of a value, in the window."""
-    s.value ^= (peek64(s.data, s.at) >> (64 - s.width)) << s.trailing
-    s.at += s.width
-
-
-cdef inline bint take_value(FloatState* s, uint64_t word) noexcept nogil:
-    """The value code at the position; `word` holds its first 13 bits or more at the top. False where it is impossible."""
-    if not (word >> 63):
-        s.at += 1
-        return True
-    if not (word >> 62) & 1:
-        s.at += 2
-        take_bits(s)
-        return True
-    s.at += 2
-    return take_window(s, word << 2)
-
-
-cdef inline int start_state(
-    FloatState* s, const uint8_t* data, uint64_t length, uint64_t readable, uint64_t header, int64_t n, bint first_st,
-    int64_t* st,
+cdef inline int64_t open_chunk(
+    Source* s, Opening* o, const uint8_t* data, uint64_t length, uint64_t readable, uint64_t header, int64_t n, bint with_start
 ) noexcept nogil:
-    """Reads the parts that are whole bytes: sample 0 and the time of sample 1. `n` >= 1."""
+    """Reads sample 0 and the time of sample 1. n >= 1; 0 or a fault."""
     cdef Cursor c = cursor(data, <Py_ssize_t>length)
     c.at += header
-    s.timestamp = <uint64_t>read_varint(&c)
-    s.value = read_u64be(&c)
-    s.delta = 0
-    if first_st:
-        st[0] = <int64_t>(s.timestamp - <uint64_t>read_varint(&c))
-    if n > 1:
-        s.delta = read_uvarint(&c)
+    o.timestamp = <uint64_t>read_varint(&c)
+    o.value = read_u64be(&c)
+    o.start = <int64_t>(o.timestamp - <uint64_t>read_varint(&c)) if with_start else 0
+    o.delta = read_uvarint(&c) if n > 1 else 0
     s.data = data
     s.at = cursor_offset(&c) << 3
     s.end = <int64_t>length << 3
     s.safe = min(s.end, (<int64_t>readable - SAMPLE_REACH) << 3)
     s.moved = 0
-    s.width = 64
-    s.trailing = 0
     return FAULT_VARINT if c.bad else 0
+
+
+cdef inline uint64_t stopped_at(const Source* s, int64_t at) noexcept nogil:
+    return <uint64_t>(s.moved + (min(at, s.end) >> 3))
 
 
 cdef inline int64_t decode_xor(
     const uint8_t* data, uint64_t length, uint64_t readable, int64_t n, int64_t* timestamps, uint64_t* values, uint64_t* fault_at
 ) noexcept nogil:
+    # The hot state is in locals, not in a struct: its address would keep it in memory, at a store and a load per sample.
     cdef uint8_t tail[TAIL]
-    cdef FloatState s
+    cdef Source s
+    cdef Opening o
+    cdef int64_t fault = open_chunk(&s, &o, data, length, readable, 2, n, False)
+    cdef uint64_t timestamp = o.timestamp, delta = o.delta, value = o.value
+    cdef int64_t at = s.at, safe = s.safe
+    cdef const uint8_t* source = data
+    cdef int width = 64, trailing = 0, leading, valid
     cdef uint64_t word
-    cdef int64_t i, fault
-    fault = start_state(&s, data, length, readable, 2, n, False, NULL)
+    cdef int64_t i
+    fault_at[0] = stopped_at(&s, at)
     if fault:
-        fault_at[0] = <uint64_t>(s.at >> 3)
         return fault
-    timestamps[0] = <int64_t>s.timestamp
-    values[0] = s.value
+    timestamps[0] = <int64_t>timestamp
+    values[0] = value
     for i in range(1, n):
-        if PYTHANOS_RARE(s.at > s.safe) and not past_safe(&s, tail):
-            fault = FAULT_SHORT
-            break
-        word = peek(s.data, s.at)
+        if PYTHANOS_RARE(at > safe):
+            s.at = at
+            if not past_safe(&s, tail):
+                fault = FAULT_SHORT
+                break
+            source = s.data
+            at = s.at
+            safe = s.safe
+        word = peek(source, at)
+        valid = 57
         if i > 1:
             if not (word >> 63):
-                s.at += 1
+                at += 1
                 word <<= 1
+                valid = 56
             elif not (word >> 62) & 1:
-                s.delta += <uint64_t>widen((word >> 48) & 0x3FFF, 14)
-                s.at += 16
+                delta += <uint64_t>widen((word >> 48) & 0x3FFF, 14)
+                at += 16
                 word <<= 16
+                valid = 41
             elif not (word >> 61) & 1:
-                s.delta += <uint64_t>widen((word >> 44) & 0x1FFFF, 17)
-                s.at += 20
+                delta += <uint64_t>widen((word >> 44) & 0x1FFFF, 17)
+                at += 20
                 word <<= 20
+                valid = 37
             elif not (word >> 60) & 1:
-                s.delta += <uint64_t>widen((word >> 40) & 0xFFFFF, 20)
-                s.at += 24
+                delta += <uint64_t>widen((word >> 40) & 0xFFFFF, 20)
+                at += 24
                 word <<= 24
+                valid = 33
             else:
-                s.delta += peek64(s.data, s.at + 4)
-                s.at += 68
-                word = peek(s.data, s.at)
-        s.timestamp += s.delta
-        if PYTHANOS_RARE(not take_value(&s, word)):
-            fault = FAULT_WINDOW
-            break
-        timestamps[i] = <int64_t>s.timestamp
-        values[i] = s.value
-    if not fault and s.at > s.end:
+                delta += peek64(source, at + 4)
+                at += 68
+                word = peek(source, at)
+        timestamp += delta
+        if not (word >> 63):
+            at += 1
+        else:
+            if (word >> 62) & 1:
+                leading = <int>(word >> 57) & 31
+                width = <int>(word >> 51) & 63
+                width = width if width else 64
+                trailing = 64 - leading - width
+                at += 13
+                word <<= 13
+                valid -= 13
+                if PYTHANOS_RARE(trailing < 0):
+                    fault = FAULT_WINDOW
+                    break
+            else:
+                at += 2
+                word <<= 2
+                valid -= 2
+            if width > valid:
+                word = peek64(source, at)
+            value ^= (word >> (64 - width)) << trailing
+            at += width
+        timestamps[i] = <int64_t>timestamp
+        values[i] = value
+    if not fault and at > s.end:
         fault = FAULT_SHORT
-    fault_at[0] = <uint64_t>(s.moved + (min(s.at, s.end) >> 3))
+    fault_at[0] = stopped_at(&s, at)
     return fault if fault else n
-
-
-cdef inline int64_t take_start(
-    FloatState* s, const uint8_t* data, uint64_t length, int64_t index, int64_t first_change, int64_t* difference
-) noexcept nogil:
-    """The start timestamp field behind a sample: a change of (time of the sample before - start timestamp)."""
-    cdef BitReader r = bit_reader(data, length, 0)
-    cdef int64_t step
-    r.at = <uint64_t>(s.at + (s.moved << 3))
-    if r.at > r.end:
-        return FAULT_SHORT
-    step = read_varbit_int(&r)
-    if r.bad:
-        return FAULT_SHORT
-    difference[0] = step if index == first_change else <int64_t>(<uint64_t>difference[0] + <uint64_t>step)
-    s.at = <int64_t>r.at - (s.moved << 3)
-    return 0
-
-
-cdef inline int64_t take_xor2_value(FloatState* s, uint64_t word, bint* stale) noexcept nogil:
-    """The value code where the time changed too: 0 | 10 bits | 110 window bits | 111 stale."""
-    if not (word >> 63):
-        s.at += 1
-        return 0
-    if not (word >> 62) & 1:
-        s.at += 2
-        take_bits(s)
-        return 0
-    s.at += 3
-    if (word >> 61) & 1:
-        stale[0] = True
-        return 0
-    return 0 if take_window(s, word << 3) else FAULT_WINDOW
-
-
-cdef inline int64_t take_joint(FloatState* s, uint64_t word, bint* stale) noexcept nogil:
-    """One sample behind the second: its joint control bits, delta of delta and value."""
-    if not (word >> 63):
-        s.at += 1
-        return 0
-    if not (word >> 62) & 1:
-        if (word >> 61) & 1:
-            s.at += 3
-            return 0 if take_window(s, word << 3) else FAULT_WINDOW
-        s.at += 3
-        take_bits(s)
-        return 0
-    if not (word >> 61) & 1:
-        s.delta += <uint64_t>(<int64_t>(word << 3) >> 51)
-        s.at += 16
-        return take_xor2_value(s, word << 16, stale)
-    if not (word >> 60) & 1:
-        s.delta += <uint64_t>(<int64_t>(word << 4) >> 44)
-        s.at += 24
-        return take_xor2_value(s, word << 24, stale)
-    s.at += 5
-    if (word >> 59) & 1:
-        stale[0] = True
-        return 0
-    s.delta += peek64(s.data, s.at)
-    s.at += 64
-    return take_xor2_value(s, peek(s.data, s.at), stale)
 
 
 cdef inline int64_t decode_xor2(
     const uint8_t* data, uint64_t length, uint64_t readable, int64_t n,
     int64_t* timestamps, uint64_t* values, int64_t* starts, uint64_t* fault_at,
 ) noexcept nogil:
+    # As decode_xor. `code` is the value's: 0 unchanged, 1 in the window, 2 a new window, 3 stale.
     cdef uint8_t tail[TAIL]
-    cdef FloatState s
-    cdef int64_t first_change = data[2] & 0x7F
-    cdef int64_t i, fault, difference = 0, st = 0
-    cdef uint64_t before
-    cdef bint stale
-    cdef uint64_t word
-    fault = start_state(&s, data, length, readable, 3, n, data[2] >> 7, &st)
+    cdef Source s
+    cdef Opening o
+    cdef int64_t fault = open_chunk(&s, &o, data, length, readable, 3, n, data[2] >> 7)
+    cdef uint64_t timestamp = o.timestamp, delta = o.delta, value = o.value, difference = 0
+    cdef int64_t at = s.at, safe = s.safe, first_change = data[2] & 0x7F, start = o.start
+    cdef const uint8_t* source = data
+    cdef int width = 64, trailing = 0, leading, code
+    cdef bint joint
+    cdef uint64_t word, step
+    cdef int64_t i
+    fault_at[0] = stopped_at(&s, at)
     if fault:
-        fault_at[0] = <uint64_t>(s.at >> 3)
         return fault
-    timestamps[0] = <int64_t>s.timestamp
-    values[0] = s.value
+    timestamps[0] = <int64_t>timestamp
+    values[0] = value
     if starts != NULL:
-        starts[0] = st
-    if s.value == STALE:
-        s.value = 0         # a stale value is never the base of the next one
+        starts[0] = start
+    value = 0 if value == STALE else value      # a stale value is never the base of the next one
     for i in range(1, n):
-        if PYTHANOS_RARE(s.at > s.safe) and not past_safe(&s, tail):
-            fault = FAULT_SHORT
-            break
-        word = peek(s.data, s.at)
-        stale = False
-        before = s.timestamp
-        fault = take_joint(&s, word, &stale) if i > 1 else take_xor2_value(&s, word, &stale)
-        if PYTHANOS_RARE(fault):
-            break
-        s.timestamp += s.delta
-        timestamps[i] = <int64_t>s.timestamp
-        values[i] = STALE if stale else s.value
-        if first_change and i >= first_change:
-            fault = take_start(&s, data, length, i, first_change, &difference)
-            if PYTHANOS_RARE(fault):
+        if PYTHANOS_RARE(at > safe):
+            s.at = at
+            if not past_safe(&s, tail):
+                fault = FAULT_SHORT
                 break
-            st = <int64_t>(before - <uint64_t>difference)
+            source = s.data
+            at = s.at
+            safe = s.safe
+        word = peek(source, at)
+        joint = False
+        code = 0
+        if i > 1:
+            joint = True
+            if not (word >> 63):
+                at += 1
+            elif not (word >> 62) & 1:
+                code = 1 + (<int>(word >> 61) & 1)
+                at += 3
+                word <<= 3
+            elif not (word >> 61) & 1:
+                delta += <uint64_t>(<int64_t>(word << 3) >> 51)
+                at += 16
+                word <<= 16
+                joint = False
+            elif not (word >> 60) & 1:
+                delta += <uint64_t>(<int64_t>(word << 4) >> 44)
+                at += 24
+                word <<= 24
+                joint = False
+            elif (word >> 59) & 1:
+                code = 3
+                at += 5
+            else:
+                delta += peek64(source, at + 5)
+                at += 69
+                word = peek(source, at)
+                joint = False
+        if not joint:
+            if not (word >> 63):
+                at += 1
+            elif not (word >> 62) & 1:
+                code = 1
+                at += 2
+            else:
+                code = 2 + (<int>(word >> 61) & 1)
+                at += 3
+                word <<= 3
+        if code == 2:
+            leading = <int>(word >> 59)
+            width = <int>(word >> 53) & 63
+            width = width if width else 64
+            trailing = 64 - leading - width
+            at += 11
+            if PYTHANOS_RARE(trailing < 0):
+                fault = FAULT_WINDOW
+                break
+        if code == 1 or code == 2:
+            value ^= (peek64(source, at) >> (64 - width)) << trailing
+            at += width
+        if first_change and i >= first_change:
+            at = take_start(data, length, at + (s.moved << 3), &step) - (s.moved << 3)
+            if PYTHANOS_RARE(at < 0):
+                at = s.end
+                fault = FAULT_SHORT
+                break
+            difference = step if i == first_change else difference + step
+            start = <int64_t>(timestamp - difference)
+        timestamp += delta
+        timestamps[i] = <int64_t>timestamp
+        values[i] = STALE if code == 3 else value
         if starts != NULL:
-            starts[i] = st
-    if not fault and s.at > s.end:
+            starts[i] = start
+    if not fault and at > s.end:
         fault = FAULT_SHORT
-    fault_at[0] = <uint64_t>(s.moved + (min(s.at, s.end) >> 3))
+    fault_at[0] = stopped_at(&s, at)
     return fault if fault else n
+
+
+cdef inline int64_t take_start(const uint8_t* data, uint64_t length, int64_t at, uint64_t* step) noexcept nogil:
+    """The start timestamp field at bit `at` of the chunk: a change of (time of the sample before - start timestamp). Returns the
+    position behind it, or a negative number where the data ends."""
+    cdef BitReader r = bit_reader(data, length, 0)
+    if <uint64_t>at > r.end:
+        return INT64_MIN >> 1
+    r.at = <uint64_t>at
+    step[0] = <uint64_t>read_varbit_int(&r)
+    return INT64_MIN >> 1 if r.bad else <int64_t>r.at
