@@ -1,0 +1,552 @@
+"""Symbols and series entries of a block's index.
+
+Design: a SymbolTable keeps one uint32 per symbol, so a reference resolves in one step. `decode_series` reads the chunk
+part of an entry before its labels, because an entry without a chunk in range needs no labels. A label is written
+from the wire bytes of the same (name, value) references in an earlier series where a small direct-mapped cache still
+knows them: neighbours in label order share most labels. Symbols are sorted, so whether an external label belongs
+before a series label is a comparison of references. Format: Prometheus tsdb/index (docs/formats/index.md).
+"""
+
+import numpy as np
+
+from pythanos.errors import CorruptData
+from pythanos.model.entries import SeriesEntries
+from pythanos.model.series import LabelColumn
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memmove, memset
+
+from pythanos._arena cimport Growing, append, release, reserve, seal
+from pythanos._cursor cimport Cursor, cursor, offset, read_u32be, read_uvarint, read_varint, remaining, take
+from pythanos._hash cimport crc32c, xxh64
+from pythanos._labels cimport Label, Labels, compare_text, label_size, labels_in, next_label, put_label
+
+# An entry that claims more is garbage, not a reason to fetch it: two weeks of chunks of one series take some KB.
+cdef uint64_t ENTRY_BYTES_MAX = 1 << 24
+cdef uint32_t MEMO_SLOTS = 2048
+cdef Py_ssize_t SLACK = 64
+
+
+
+
+def crc32c_of(data, uint32_t crc=0):
+    """The CRC-32C of a buffer, continued from `crc`."""
+    cdef const uint8_t[::1] view = data
+    cdef uint32_t sum = crc
+    if view.shape[0]:
+        with nogil:
+            sum = crc32c(crc, &view[0], view.shape[0])
+    return sum
+
+
+cdef int scan_symbols(Cursor* c, uint64_t count, uint32_t* out) noexcept nogil:
+    """Where each symbol starts; 1 where the section ends early, 2 where two neighbours are not in order."""
+    cdef const uint8_t* data
+    cdef const uint8_t* last = NULL
+    cdef uint64_t i, size, last_size = 0
+    for i in range(count):
+        out[i] = <uint32_t>offset(c)
+        if c.at < c.end and c.at[0] < 0x80:
+            size = c.at[0]
+            c.at += 1
+        else:
+            size = read_uvarint(c)
+        data = take(c, size)
+        if c.bad:
+            return 1
+        if last != NULL and compare_text(last, last_size, data, size) >= 0:
+            return 2
+        last = data
+        last_size = size
+    return 0
+
+
+cdef Py_ssize_t lower_bound(const Symbols* s, const uint8_t* text, Py_ssize_t size, bint* exact) noexcept nogil:
+    """The number of the first symbol that is not less than `text`."""
+    cdef Py_ssize_t low = 0, high = <Py_ssize_t>s.count, middle, found_size = 0
+    cdef const uint8_t* found = NULL
+    cdef int order
+    exact[0] = False
+    while low < high:
+        middle = (low + high) >> 1
+        text_at(s.base, s.offset[middle], s.end, &found, &found_size)
+        order = compare_text(found, found_size, text, size)
+        if order < 0:
+            low = middle + 1
+        else:
+            high = middle
+            if order == 0:
+                exact[0] = True
+    return low
+
+
+cdef inline uint64_t reference(const Symbols* s, Py_ssize_t number) noexcept nogil:
+    """What a series entry calls symbol `number`; beyond the last one, something above every reference."""
+    if not s.by_offset:
+        return <uint64_t>number
+    if number >= <Py_ssize_t>s.count:
+        return <uint64_t>(s.file_start + s.end)
+    return <uint64_t>(s.file_start + s.offset[number])
+
+
+cdef class SymbolTable:
+    """The symbols of an index or index-header: borrowed bytes and one uint32 per symbol.
+
+    buffer: the file (bytes, mmap), kept alive; start: where the symbols section begins in it; version: of the index;
+    file_start: where the section begins in the index file, for the byte-offset references of version 1.
+    Raises CorruptData where length, checksum, structure or order of the section is wrong.
+    """
+
+    def __init__(self, buffer, Py_ssize_t start, *, int version=2, int64_t file_start=5, str file="index"):
+        self.buffer = buffer
+        self.view = buffer
+        if start < 0 or start > self.view.shape[0]:
+            raise CorruptData(file, start, "symbols section outside of the file")
+        cdef const uint8_t* base = &self.view[0] + start if self.view.shape[0] else NULL
+        cdef Cursor c = cursor(base, self.view.shape[0] - start)
+        cdef uint64_t size = read_u32be(&c)
+        if c.bad or size < 4 or size + 4 > <uint64_t>remaining(&c):
+            raise CorruptData(file, start, "symbols section longer than the file")
+        cdef Cursor body = cursor(base, 4 + <Py_ssize_t>size)
+        body.at += 4
+        cdef uint64_t count = read_u32be(&body)
+        if count > size - 4:
+            raise CorruptData(file, start + 4, "more symbols than bytes")
+        cdef uint32_t[::1] offsets = np.empty(count, np.uint32)
+        cdef uint32_t* out = &offsets[0] if count else NULL
+        cdef uint32_t sum
+        cdef int fault
+        with nogil:
+            sum = crc32c(0, base + 4, size)
+            fault = scan_symbols(&body, count, out)
+        c.at += size
+        if sum != read_u32be(&c):
+            raise CorruptData(file, start + 4, "checksum of the symbols section does not match")
+        if fault or (body.at != body.end):
+            raise CorruptData(
+                file, start + offset(&body), "symbols out of order" if fault == 2 else "symbols do not fill their section"
+            )
+        self.offsets = offsets
+        self.symbols.base = base
+        self.symbols.end = 4 + <Py_ssize_t>size
+        self.symbols.offset = out
+        self.symbols.count = count
+        self.symbols.file_start = file_start
+        self.symbols.by_offset = version == 1
+
+    def __len__(self):
+        return <Py_ssize_t>self.symbols.count
+
+    @property
+    def nbytes(self):
+        """Memory held beside the file, in bytes."""
+        return 4 * <Py_ssize_t>self.symbols.count
+
+    @property
+    def section_bytes(self):
+        """Length of the whole section in the file: length field, symbols, checksum."""
+        return self.symbols.end + 4
+
+    def bytes_at(self, Py_ssize_t number):
+        """Symbol `number` (0 <= number < len) as bytes. Raises IndexError."""
+        cdef const uint8_t* data = NULL
+        cdef Py_ssize_t size = 0
+        if number < 0 or <uint64_t>number >= self.symbols.count:
+            raise IndexError(number)
+        text_at(self.symbols.base, self.symbols.offset[number], self.symbols.end, &data, &size)
+        return data[:size]
+
+    def text(self, Py_ssize_t number):
+        """Symbol `number` as str. Raises IndexError."""
+        return self.bytes_at(number).decode("utf-8", "surrogateescape")
+
+    def lookup(self, text):
+        """The number of a symbol given as str or bytes, or None."""
+        cdef bytes wanted = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        cdef bint exact
+        cdef Py_ssize_t found = lower_bound(&self.symbols, wanted, len(wanted), &exact)
+        return found if exact else None
+
+
+
+
+cdef struct Part:
+    const uint8_t* data
+    Py_ssize_t size
+
+
+cdef struct External:
+    # One external label: its wire bytes, and the reference before which it belongs.
+    const uint8_t* block
+    Py_ssize_t size
+    uint64_t before
+    bint replaces
+
+
+cdef struct Memo:
+    uint32_t name
+    uint32_t value
+    int64_t offset
+    Py_ssize_t size
+
+
+cdef enum:
+    LABEL_OFFSET
+    LABEL_LENGTH
+    LABEL_HASH
+    ROWS
+    CHUNK_START
+    CHUNK_MINT
+    CHUNK_MAXT
+    CHUNK_REF
+    REFETCH
+    REFETCH_LENGTH
+    COLUMNS
+
+
+cdef struct Decoding:
+    const Symbols* symbols
+    External* external
+    Py_ssize_t externals
+    uint64_t* drop
+    Py_ssize_t drops
+    Memo* memo
+    int64_t mint
+    int64_t maxt
+    bint skip_chunks
+    bint check_crc
+    Growing refs
+    Growing labels
+    Growing columns[COLUMNS]
+    const char* fault
+
+
+cdef inline bint push64(Growing* g, uint64_t value) noexcept nogil:
+    if g.capacity - g.size < 8 and not reserve(g, 8):
+        return False
+    memcpy(g.data + g.size, &value, 8)
+    g.size += 8
+    return True
+
+
+cdef inline bint push32(Growing* g, uint32_t value) noexcept nogil:
+    if g.capacity - g.size < 4 and not reserve(g, 4):
+        return False
+    memcpy(g.data + g.size, &value, 4)
+    g.size += 4
+    return True
+
+
+cdef inline uint64_t short_uvarint(Cursor* c) noexcept nogil:
+    cdef uint8_t byte
+    if c.at < c.end and c.at[0] < 0x80:
+        byte = c.at[0]
+        c.at += 1
+        return byte
+    return read_uvarint(c)
+
+
+cdef inline bint fail(Decoding* d, const char* reason) noexcept nogil:
+    d.fault = reason
+    return False
+
+
+cdef inline bint put_bytes(Growing* g, const uint8_t* data, Py_ssize_t size) noexcept nogil:
+    """`data` lies in the same arena, so that reading and writing up to SLACK bytes beyond it is harmless."""
+    if size <= 32:
+        memmove(g.data + g.size, data, 16)
+        memmove(g.data + g.size + 16, data + 16, 16)
+    else:
+        memcpy(g.data + g.size, data, size)
+    g.size += size
+    return True
+
+
+cdef bint put_symbols(Decoding* d, uint64_t name_ref, uint64_t value_ref) noexcept nogil:
+    """Appends one label to the arena, from the memo or from the symbol table."""
+    cdef Growing* g = &d.labels
+    cdef uint64_t key = (name_ref << 32 | (value_ref & 0xFFFFFFFFULL)) * 0x9E3779B97F4A7C15ULL
+    cdef Memo* memo = &d.memo[key >> 53]
+    cdef const uint8_t* name
+    cdef const uint8_t* value
+    cdef Py_ssize_t name_size, value_size, size
+    if memo.size and memo.name == name_ref and memo.value == value_ref:
+        if g.capacity - g.size < memo.size + SLACK and not reserve(g, memo.size + SLACK):
+            return fail(d, NULL)
+        return put_bytes(g, g.data + memo.offset, memo.size)
+    if not symbol(d.symbols, name_ref, &name, &name_size) or not symbol(d.symbols, value_ref, &value, &value_size):
+        return fail(d, b"series entry with an unknown symbol")
+    size = label_size(name_size, value_size)
+    if g.capacity - g.size < size + SLACK and not reserve(g, size + SLACK):
+        return fail(d, NULL)
+    put_label(g.data + g.size, name, name_size, value, value_size)
+    if name_ref < 0x100000000ULL and value_ref < 0x100000000ULL:
+        memo.name = <uint32_t>name_ref
+        memo.value = <uint32_t>value_ref
+        memo.offset = g.size
+        memo.size = size
+    g.size += size
+    return True
+
+
+cdef bint put_labels(Decoding* d, const uint64_t* refs, Py_ssize_t count) noexcept nogil:
+    """Writes one label block: the series' labels without the dropped ones, external labels in their places."""
+    cdef Py_ssize_t i, k, next_external = 0, start = d.labels.size
+    cdef uint64_t name
+    cdef External* e
+    cdef bint skip
+    for i in range(count):
+        name = refs[2 * i]
+        skip = False
+        while next_external < d.externals and name >= d.external[next_external].before:
+            e = &d.external[next_external]
+            if not append(&d.labels, e.block, e.size):
+                return fail(d, NULL)
+            next_external += 1
+            if name == e.before and e.replaces:
+                skip = True
+                break
+        for k in range(d.drops):
+            if d.drop[k] == name:
+                skip = True
+        if not skip and not put_symbols(d, name, refs[2 * i + 1]):
+            return False
+    while next_external < d.externals:
+        e = &d.external[next_external]
+        if not append(&d.labels, e.block, e.size):
+            return fail(d, NULL)
+        next_external += 1
+    if d.labels.size - start > 0x7FFFFFFF:
+        return fail(d, b"labels of more than 2 GiB")
+    if not (
+        push64(&d.columns[LABEL_OFFSET], start)
+        and push32(&d.columns[LABEL_LENGTH], <uint32_t>(d.labels.size - start))
+        and push64(&d.columns[LABEL_HASH], xxh64(d.labels.data + start, d.labels.size - start, 0))
+    ):
+        return fail(d, NULL)
+    return True
+
+
+cdef int read_chunk_metas(Decoding* d, Cursor* c) noexcept nogil:
+    """Appends the chunks that overlap [mint, maxt]: 1 if there are any, 0 if none, -1 for a fault."""
+    cdef uint64_t count = short_uvarint(c), i, ref = 0, mint = 0, maxt = 0
+    cdef bint found = False
+    for i in range(count):
+        if i == 0:
+            mint = <uint64_t>read_varint(c)
+            maxt = mint + read_uvarint(c)
+            ref = read_uvarint(c)
+        else:
+            mint = maxt + short_uvarint(c)
+            maxt = mint + read_uvarint(c)
+            ref += <uint64_t>read_varint(c)
+        if c.bad or <int64_t>mint > d.maxt:
+            break
+        if <int64_t>maxt >= d.mint:
+            found = True
+            if d.skip_chunks:
+                break
+            if not (push64(&d.columns[CHUNK_MINT], mint) and push64(&d.columns[CHUNK_MAXT], maxt) and push64(&d.columns[CHUNK_REF], ref)):
+                fail(d, NULL)
+                return -1
+    if c.bad:
+        fail(d, b"series entry ends inside its chunks")
+        return -1
+    return found
+
+
+cdef bint decode_body(Decoding* d, Cursor* c, Py_ssize_t row) noexcept nogil:
+    """One entry's body; False with `fault` (NULL: no memory) where it cannot be decoded."""
+    cdef uint64_t labels = short_uvarint(c), i
+    cdef uint64_t* refs
+    cdef int found
+    if c.bad or labels > <uint64_t>remaining(c) // 2:
+        return fail(d, b"series entry with more labels than bytes")
+    d.refs.size = 0
+    if not reserve(&d.refs, 16 * labels + 16):
+        return fail(d, NULL)
+    refs = <uint64_t*>d.refs.data
+    for i in range(2 * labels):
+        refs[i] = short_uvarint(c)
+    if c.bad:
+        return fail(d, b"series entry ends inside its labels")
+    found = read_chunk_metas(d, c)
+    if found < 0:
+        return False
+    if not found:
+        return True
+    if not put_labels(d, refs, <Py_ssize_t>labels):
+        return False
+    if not (push64(&d.columns[ROWS], row) and push64(&d.columns[CHUNK_START], d.columns[CHUNK_REF].size // 8)):
+        return fail(d, NULL)
+    return True
+
+
+cdef bint decode_entry(Decoding* d, const Part* part, int64_t at, Py_ssize_t row) noexcept nogil:
+    """One entry, or a note that more of it has to be fetched."""
+    cdef Cursor c
+    cdef uint64_t size, left
+    cdef const uint8_t* body
+    if at < 0:
+        return fail(d, b"series entry before the start of the file")
+    left = part.size - at if at < part.size else 0
+    c = cursor(part.data + at, left) if left else cursor(NULL, 0)
+    size = read_uvarint(&c)
+    if c.bad:
+        if left >= 10:
+            return fail(d, b"series entry without a length")
+        return push64(&d.columns[REFETCH], row) and push64(&d.columns[REFETCH_LENGTH], 64) or fail(d, NULL)
+    if size > ENTRY_BYTES_MAX:
+        return fail(d, b"series entry too long to be one")
+    if size + 4 > <uint64_t>remaining(&c):
+        return push64(&d.columns[REFETCH], row) and push64(&d.columns[REFETCH_LENGTH], offset(&c) + size + 4) or fail(d, NULL)
+    body = take(&c, size)
+    if d.check_crc and crc32c(0, body, size) != read_u32be(&c):
+        return fail(d, b"checksum of a series entry does not match")
+    c = cursor(body, size)
+    return decode_body(d, &c, row)
+
+
+cdef bint prepare(Decoding* d, bytes external, tuple drop) except False:
+    """Finds where external labels belong among the symbols, and the references of the names to drop."""
+    cdef Labels labels = labels_in(external, len(external))
+    cdef Label label
+    cdef const uint8_t* start
+    cdef bytes name
+    cdef bint exact
+    cdef Py_ssize_t number, n = 0
+    d.external = <External*>calloc(len(external) // 4 + 1, sizeof(External))
+    d.drop = <uint64_t*>calloc(len(drop) + 1, sizeof(uint64_t))
+    d.memo = <Memo*>calloc(MEMO_SLOTS, sizeof(Memo))
+    if d.external == NULL or d.drop == NULL or d.memo == NULL:
+        raise MemoryError
+    start = labels.at
+    while next_label(&labels, &label):
+        if label.name[:label.name_length] not in drop:
+            number = lower_bound(d.symbols, label.name, label.name_length, &exact)
+            d.external[n].block = start
+            d.external[n].size = labels.at - start
+            d.external[n].before = reference(d.symbols, number)
+            d.external[n].replaces = exact
+            n += 1
+        start = labels.at
+    if labels.bad:
+        raise ValueError("external is not a label block")
+    d.externals = n
+    for name in drop:
+        number = lower_bound(d.symbols, name, len(name), &exact)
+        if exact:
+            d.drop[d.drops] = reference(d.symbols, number)
+            d.drops += 1
+    return True
+
+
+cdef object column(Decoding* d, int which, dtype):
+    cdef Growing* g = &d.columns[which]
+    return np.frombuffer(seal(g), dtype) if g.size else np.empty(0, dtype)
+
+
+cdef object entries_of(Decoding* d):
+    offsets, lengths = column(d, LABEL_OFFSET, np.int64), column(d, LABEL_LENGTH, np.int32)
+    arena = seal(&d.labels) if d.labels.size else memoryview(b"")
+    return SeriesEntries(
+        rows=column(d, ROWS, np.int64),
+        labels=LabelColumn(arena, offsets, lengths, column(d, LABEL_HASH, np.uint64)),
+        chunk_start=column(d, CHUNK_START, np.int64),
+        chunk_mint=column(d, CHUNK_MINT, np.int64),
+        chunk_maxt=column(d, CHUNK_MAXT, np.int64),
+        chunk_ref=column(d, CHUNK_REF, np.uint64),
+        refetch=column(d, REFETCH, np.int64),
+        refetch_length=column(d, REFETCH_LENGTH, np.int64),
+    )
+
+
+cdef void free_decoding(Decoding* d) noexcept:
+    cdef int i
+    free(d.external)
+    free(d.drop)
+    free(d.memo)
+    release(&d.refs)
+    release(&d.labels)
+    for i in range(COLUMNS):
+        release(&d.columns[i])
+
+
+def decode_series(
+    parts,
+    entry_offset,
+    SymbolTable symbols not None,
+    int64_t mint,
+    int64_t maxt,
+    *,
+    part=None,
+    part_start=None,
+    bytes external=b"",
+    tuple drop=(),
+    bint skip_chunks=False,
+    bint check_crc=False,
+    str file="index",
+):
+    """SeriesEntries of the series entries at the given places that have a chunk in [mint, maxt] ms.
+
+    parts: one buffer (an mmap of the index, say), or a list of buffers, the ranges that were fetched; no concatenation is
+    needed. entry_offset: int64[n], where each entry's length varint is in its part. part: int32[n], which part each
+    entry is in (None: the first). part_start: int64[parts], where each part begins in the index file (None: 0), used in errors only.
+    external: label block merged into each label set in sorted place; it overrides a series label of the same name.
+    drop: names (bytes) left out, external ones too. skip_chunks: labels only, still of series with a chunk in range.
+    check_crc: compare each entry's CRC-32C; off by default as in Thanos' store.
+
+    The label arena holds one label block per series without gaps. An entry that goes on after the end of its part is named
+    in `refetch` and missing from the other columns. Raises CorruptData with the entry's place in the index file; ValueError for
+    a part number out of range.
+    """
+    cdef list held = list(parts) if isinstance(parts, (list, tuple)) else [parts]
+    cdef const int64_t[::1] offsets = np.ascontiguousarray(entry_offset, np.int64)
+    cdef const int32_t[::1] numbers = None if part is None else np.ascontiguousarray(part, np.int32)
+    cdef Py_ssize_t n = offsets.shape[0], i, opened = 0, count = len(held)
+    cdef bint one = part is None
+    cdef Decoding d
+    cdef Py_buffer* buffers = <Py_buffer*>calloc(count + 1, sizeof(Py_buffer))
+    cdef Part* lent = <Part*>calloc(count + 1, sizeof(Part))
+    cdef int64_t number = 0
+    cdef bint good = True
+    if not one and numbers.shape[0] != n:
+        raise ValueError("part and entry_offset differ in length")
+    memset(&d, 0, sizeof(Decoding))
+    try:
+        if buffers == NULL or lent == NULL:
+            raise MemoryError
+        for i in range(count):
+            PyObject_GetBuffer(held[i], &buffers[i], PyBUF_SIMPLE)
+            opened += 1
+            lent[i].data = <const uint8_t*>buffers[i].buf
+            lent[i].size = buffers[i].len
+        d.symbols = &symbols.symbols
+        d.mint, d.maxt, d.skip_chunks, d.check_crc = mint, maxt, skip_chunks, check_crc
+        prepare(&d, external, drop)
+        i = 0
+        with nogil:
+            good = push64(&d.columns[CHUNK_START], 0) and reserve(&d.labels, SLACK)
+            while good and i < n:
+                number = 0 if one else numbers[i]
+                if number < 0 or number >= count:
+                    break
+                good = decode_entry(&d, &lent[number], offsets[i], i)
+                if good:
+                    i += 1
+        if not good:
+            if d.fault == NULL:
+                raise MemoryError
+            start = 0 if part_start is None else int(part_start[number])
+            raise CorruptData(file, start + offsets[i], d.fault.decode())
+        if i < n:
+            raise ValueError(f"entry {i} is in part {number} of {count}")
+        return entries_of(&d)
+    finally:
+        for i in range(opened):
+            PyBuffer_Release(&buffers[i])
+        free(buffers)
+        free(lent)
+        free_decoding(&d)
