@@ -45,7 +45,7 @@ class ShopSeries:
 
 
 def scrape_times(mint: int, maxt: int, replica: str) -> Times:
-    """int64 ms in ``[mint, maxt)`` at which a replica scraped: off the grid by its own phase and jitter, with outages."""
+    """int64 ms in ``[mint, maxt)`` at which a replica scraped: its own phase and jitter, with outages."""
     phase = 1_000 + 7_000 * REPLICAS.index(replica)
     scrapes = np.arange((mint - phase) // SCRAPE_INTERVAL_MS, (maxt - phase) // SCRAPE_INTERVAL_MS + 1)
     seed = 1_000 + REPLICAS.index(replica)
