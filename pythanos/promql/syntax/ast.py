@@ -112,7 +112,7 @@ class VectorSelector:
     """Series chosen by matchers, at one time.
 
     ``name`` is the metric name written before the braces, "" where there is none; its matcher is the last one.
-    ``at_ms`` is the time of an ``@ <number>``; ``at_bound`` is "start" or "end" of ``@ start()``/``@ end()`` and "" else.
+    ``at_ms`` is the time of an ``@ <number>``; ``at_bound`` is "start" or "end" for ``@ start()``, ``@ end()``.
     ``offset_expr`` is set where the offset is an expression; ``offset_ms`` is then 0 until the tree is preprocessed.
     """
 
@@ -291,20 +291,15 @@ Expr = Union[  # noqa: UP007
     DurationExpr,
 ]
 
-AGGREGATIONS = frozenset(
-    "sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio".split()
-)
-PARAMETER_AGGREGATIONS = frozenset("topk bottomk count_values quantile limitk limit_ratio".split())
 EXPERIMENTAL_AGGREGATIONS = frozenset(("limitk", "limit_ratio"))
+PARAMETER_AGGREGATIONS = EXPERIMENTAL_AGGREGATIONS | {"topk", "bottomk", "count_values", "quantile"}
+AGGREGATIONS = PARAMETER_AGGREGATIONS | {"sum", "avg", "count", "min", "max", "group", "stddev", "stdvar"}
 COMPARISONS = frozenset(("==", "!=", "<=", "<", ">=", ">"))
 SET_OPERATORS = frozenset(("and", "or", "unless"))
 
 
 def children(node: Expr) -> tuple[Expr, ...]:
-    """The expressions directly below a node, in the order of evaluation (an aggregation's operand before its parameter).
-
-    Duration expressions are not among them.
-    """
+    """The expressions directly below a node (an aggregation's operand before its parameter), without durations."""
     match node:
         case BinaryExpr():
             return (node.lhs, node.rhs)

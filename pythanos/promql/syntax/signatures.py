@@ -1,4 +1,4 @@
-"""The functions of PromQL as data (``prometheus:promql/parser/functions.go`` of 3.14), and the x functions of Thanos."""
+"""The functions of PromQL as data (``prometheus:promql/parser/functions.go``, 3.14), and the x functions of Thanos."""
 
 from __future__ import annotations
 
@@ -61,6 +61,5 @@ X_FUNCTIONS: Mapping[str, Function] = MappingProxyType(_signatures(_X_TABLE))
 
 # Functions whose result depends on the time of evaluation even if all arguments are fixed by ``@``.
 AT_UNSAFE_FUNCTIONS = frozenset(
-    "days_in_month day_of_month day_of_week day_of_year end hour minute month year predict_linear range start step time"
-    " timestamp".split()
-)
+    ("days_in_month", "day_of_month", "day_of_week", "day_of_year", "hour", "minute", "month", "year", "timestamp")
+) | {"end", "predict_linear", "range", "start", "step", "time"}
