@@ -91,13 +91,11 @@ cdef inline Py_ssize_t label_length(const uint8_t** at, const uint8_t* end) noex
     return -1
 
 
-cdef inline bint next_label(Labels* labels, Label* out) noexcept nogil:
-    """The next label of a block; False at its end, and with `bad` at anything that is not a label."""
+cdef inline bint next_long_label(Labels* labels, Label* out) noexcept nogil:
+    """As next_label, for any label: lengths of several bytes, absent name or value, or malformed."""
     cdef const uint8_t* at = labels.at
     cdef const uint8_t* end
     cdef Py_ssize_t size
-    if at >= labels.end or labels.bad:
-        return False
     labels.bad = True
     if at[0] != 0x0A:
         return False
@@ -129,6 +127,29 @@ cdef inline bint next_label(Labels* labels, Label* out) noexcept nogil:
     labels.at = end
     labels.bad = False
     return True
+
+
+cdef inline bint next_label(Labels* labels, Label* out) noexcept nogil:
+    """The next label of a block; False at its end, and with `bad` at anything that is not a label."""
+    cdef const uint8_t* at = labels.at
+    cdef const uint8_t* end
+    cdef Py_ssize_t name, value
+    if at >= labels.end or labels.bad:
+        return False
+    # The usual label: name and value present, all lengths in one byte.
+    if labels.end - at >= 6 and at[0] == 0x0A and at[1] < 0x80 and at[2] == 0x0A:
+        end = at + 2 + at[1]
+        name = at[3]
+        if end <= labels.end and 4 + name + 2 <= 2 + at[1] and name < 0x80 and at[4 + name] == 0x12:
+            value = at[5 + name]
+            if value < 0x80 and at + 6 + name + value == end:
+                out.name = at + 4
+                out.name_length = name
+                out.value = at + 6 + name
+                out.value_length = value
+                labels.at = end
+                return True
+    return next_long_label(labels, out)
 
 
 cdef inline int compare_text(const uint8_t* a, Py_ssize_t a_size, const uint8_t* b, Py_ssize_t b_size) noexcept nogil:
@@ -170,15 +191,15 @@ cdef inline int compare_blocks(
     cdef int order
     if same == size:
         return (a_size > b_size) - (a_size < b_size)
-    left = labels_in(a, a_size)
-    while True:
+    # Hop over the labels that lie in the equal part; they need no more than their own length.
+    at = a
+    while same - (at - a) >= 2 and at[0] == 0x0A and at[1] < 0x80 and at + 2 + at[1] <= a + same:
+        at += 2 + at[1]
+    left = labels_in(at, a_size - (at - a))
+    while next_label(&left, &x) and left.at <= a + same:
         at = left.at
-        if not next_label(&left, &x):
-            return compare_text(a + same, a_size - same, b + same, b_size - same)
-        if left.at > a + same:
-            break
     right = labels_in(b + (at - a), b_size - (at - a))
-    if not next_label(&right, &y):
+    if left.bad or not next_label(&right, &y):
         return compare_text(a + same, a_size - same, b + same, b_size - same)
     order = compare_text(x.name, x.name_length, y.name, y.name_length)
     if order:
