@@ -175,6 +175,7 @@ def measure(list parts, const int32_t[::1] part, const int64_t[::1] place, *, tu
         wanted |= 1 << <int>kind
     if place.shape[0] != m:
         raise ValueError("part and place differ in length")
+    record.encoding = 0
     rows, sizes, missing, needed = (np.zeros(m, np.int64) for _ in range(4))
     cdef int64_t[::1] row_view = rows, size_view = sizes, missing_view = missing, needed_view = needed
     i = 0

@@ -1,0 +1,77 @@
+"""Counters of one request, by the names of hintspb.QueryStats."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+DATA_TYPES = ("postings", "series", "chunks")
+
+# The fields of hintspb.QueryStats, in its order; durations are nanoseconds.
+HINT_NAMES = (
+    "blocks_queried",
+    "merged_series_count",
+    "merged_chunks_count",
+    "postings_touched",
+    "postings_touched_size_sum",
+    "postings_to_fetch",
+    "postings_fetched",
+    "postings_fetched_size_sum",
+    "postings_fetch_count",
+    "series_touched",
+    "series_touched_size_sum",
+    "series_fetched",
+    "series_fetched_size_sum",
+    "series_fetch_count",
+    "chunks_touched",
+    "chunks_touched_size_sum",
+    "chunks_fetched",
+    "chunks_fetched_size_sum",
+    "chunks_fetch_count",
+    "data_downloaded_size_sum",
+    "get_all_duration",
+    "merge_duration",
+)
+
+
+class QueryStats:
+    """Counts from several threads. *Fetched* came from the bucket, *touched* is what the answer really needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, float] = {}
+
+    def add(self, **counts: float) -> None:
+        """Adds to counters by name; names outside of ``HINT_NAMES`` are for metrics only."""
+        with self._lock:
+            for name, amount in counts.items():
+                self._counts[name] = self._counts.get(name, 0) + amount
+
+    def fetched(self, data_type: str, items: int, size: int) -> None:
+        """One read from the bucket that brought ``items`` of a data type in ``size`` bytes."""
+        self.add(
+            **{
+                f"{data_type}_fetched": items,
+                f"{data_type}_fetched_size_sum": size,
+                f"{data_type}_fetch_count": 1,
+                "data_downloaded_size_sum": size,
+            }
+        )
+
+    def touched(self, data_type: str, items: int, size: int) -> None:
+        self.add(
+            **{
+                f"{data_type}_touched": items,
+                f"{data_type}_touched_size_sum": size,
+                "data_downloaded_size_sum": size,
+            }
+        )
+
+    def get(self, name: str) -> float:
+        with self._lock:
+            return self._counts.get(name, 0)
+
+    def hints(self) -> Mapping[str, int]:
+        """hintspb.QueryStats as integers; zeros left out."""
+        with self._lock:
+            return {name: int(self._counts[name]) for name in HINT_NAMES if self._counts.get(name)}

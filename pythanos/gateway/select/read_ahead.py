@@ -1,0 +1,87 @@
+"""Runs jobs ahead of the one who wants their results, by the bytes that they will hold and not by their number."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
+from typing import Generic, TypeVar
+
+from pythanos.gateway.limits import ChunkBudget
+from pythanos.workers import Pool
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class ReadAhead(Generic[T, R]):
+    """An iterator over ``job(item)`` for (item, bytes) pairs, in their order, with at most ``bytes_max`` begun and not
+    yet passed by (one job at least). ``budget`` is charged as long. ``begin`` may start jobs before the first ``next``.
+
+    Closing cancels the jobs that have not begun and waits for those that have, so that what they use may then go.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        job: Callable[[T], R],
+        items: Iterable[tuple[T, int]],
+        *,
+        bytes_max: int,
+        budget: ChunkBudget | None = None,
+    ) -> None:
+        self._pool = pool
+        self._job = job
+        self._items = iter(items)
+        self._bytes_max = bytes_max
+        self._budget = budget
+        self._waiting: deque[tuple[Future[R], int]] = deque()
+        self._held = 0
+        self._passed = 0
+        self._next: tuple[T, int] | None = None
+        self._exhausted = False
+
+    def begin(self) -> None:
+        """Starts as many jobs as there is room for; may wait for what ``items`` waits for."""
+        while not self._exhausted:
+            if self._next is None:
+                self._next = next(self._items, None)
+                if self._next is None:
+                    self._exhausted = True
+                    return
+            item, size = self._next
+            if self._held and self._held + size > self._bytes_max:
+                return
+            self._next = None
+            if self._budget is not None:
+                self._budget.take(size)
+            self._held += size
+            self._waiting.append((self._pool.submit(self._job, item), size))
+
+    def __iter__(self) -> Iterator[R]:
+        return self
+
+    def __next__(self) -> R:
+        self._give_back(self._passed)
+        self._passed = 0
+        self.begin()
+        if not self._waiting:
+            raise StopIteration
+        future, size = self._waiting[0]
+        result = future.result()
+        self._waiting.popleft()
+        self._passed = size
+        return result
+
+    def close(self) -> None:
+        self._exhausted, self._next = True, None
+        running = [future for future, _ in self._waiting if not future.cancel()]
+        wait(running)
+        self._give_back(self._held)
+        self._waiting.clear()
+        self._passed = 0
+
+    def _give_back(self, size: int) -> None:
+        self._held -= size
+        if self._budget is not None and size:
+            self._budget.give_back(size)
