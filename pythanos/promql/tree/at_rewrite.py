@@ -1,0 +1,50 @@
+"""Fixing every selector of an expression to one time by ``@``, as the conformance runner does to test ``@``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pythanos.promql.syntax.ast import (
+    AggregateExpr,
+    BinaryExpr,
+    Call,
+    Expr,
+    MatrixSelector,
+    ParenExpr,
+    StepInvariantExpr,
+    SubqueryExpr,
+    UnaryExpr,
+    VectorSelector,
+)
+from pythanos.promql.syntax.signatures import AT_UNSAFE_FUNCTIONS
+
+
+def with_at(expr: Expr, at_ms: int) -> Expr | None:
+    """The expression with ``@ at_ms`` on each selector and subquery that has no time yet.
+
+    What is inside a subquery stays as it is. ``@ start()`` and ``@ end()`` give way to the time. None where a function
+    outside subqueries makes the result depend on the time of evaluation even so. Positions are those of the original:
+    print and parse the result to get its own.
+    """
+    match expr:
+        case VectorSelector() | SubqueryExpr():
+            return expr if expr.at_ms is not None else replace(expr, at_ms=at_ms, at_bound="")
+        case MatrixSelector():
+            return replace(expr, selector=with_at(expr.selector, at_ms))
+        case Call():
+            if expr.func.name in AT_UNSAFE_FUNCTIONS:
+                return None
+            args = [with_at(arg, at_ms) for arg in expr.args]
+            return None if None in args else replace(expr, args=tuple(args))
+        case AggregateExpr():
+            inner = with_at(expr.expr, at_ms)
+            param = expr.param and with_at(expr.param, at_ms)
+            lost = inner is None or (expr.param is not None and param is None)
+            return None if lost else replace(expr, expr=inner, param=param)
+        case BinaryExpr():
+            lhs, rhs = with_at(expr.lhs, at_ms), with_at(expr.rhs, at_ms)
+            return None if lhs is None or rhs is None else replace(expr, lhs=lhs, rhs=rhs)
+        case ParenExpr() | UnaryExpr() | StepInvariantExpr():
+            inner = with_at(expr.expr, at_ms)
+            return None if inner is None else replace(expr, expr=inner)
+    return expr
