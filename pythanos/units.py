@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import re
 
-_DURATION = re.compile(
-    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
-)
+_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 _DURATION_MS = (31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1_000, 1)
 _DURATION_UNITS = ("y", "w", "d", "h", "m", "s", "ms")
 _GO_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
@@ -69,8 +67,8 @@ def format_duration(milliseconds: int) -> str:
         return "0s"
     sign, rest, out = ("-" if milliseconds < 0 else ""), abs(milliseconds), []
     for unit, size in zip(_DURATION_UNITS, _DURATION_MS, strict=True):
-        # As Prometheus: years, weeks and days only where nothing smaller is left over.
-        if unit in "ywd" and rest % size:
+        # As Prometheus: years and weeks only where nothing smaller is left over, as 90d reads better than 12w6d.
+        if unit in "yw" and rest % size:
             continue
         if rest >= size:
             out.append(f"{rest // size}{unit}")

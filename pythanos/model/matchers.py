@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import enum
 import functools
+import re
 from dataclasses import dataclass
 
 import re2
 
 from pythanos.errors import BadRequest
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class MatchType(enum.IntEnum):
@@ -52,7 +55,8 @@ class Matcher:
         return Matcher(MatchType(self.type ^ 1), self.name, self.value)
 
     def __str__(self) -> str:
-        return f"{self.name}{self.type.operator}{quote(self.value)}"
+        name = self.name if _PLAIN_NAME.fullmatch(self.name) else quote(self.name)
+        return f"{name}{self.type.operator}{quote(self.value)}"
 
 
 def _options() -> re2.Options:
