@@ -33,7 +33,8 @@ class EncodedSeries(Protocol):
     """One batch of selected series whose samples are still encoded.
 
     ``decode`` may be called once, from any thread (it releases the GIL for its work), so that decoding, window function
-    and accumulation of one batch run as one job.
+    and accumulation of one batch run as one job. A batch that is too large for one job is taken in parts, whose ``decode`` may
+    run at the same time; ``decode`` of the whole is not called then.
     """
 
     @property
@@ -41,6 +42,9 @@ class EncodedSeries(Protocol):
 
     def decode(self) -> SampleBatch:
         """The samples, deduplicated, restricted to the hinted range (a sample outside it may remain). Raises CorruptData."""
+
+    def part(self, start: int, stop: int) -> EncodedSeries:
+        """Series [start, stop) as a batch of their own; cheap, copies nothing."""
 
 
 @dataclass(slots=True)
