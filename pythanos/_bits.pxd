@@ -117,51 +117,55 @@ cdef inline int64_t read_signed_varint(BitReader* r) noexcept nogil:
     return <int64_t>(raw >> 1) ^ -<int64_t>(raw & 1)
 
 
-cdef inline int varbit_width(BitReader* r) noexcept nogil:
-    """Reads the prefix of a varbit number: up to eight ones, ended by a zero before the eighth; gives the width that follows."""
-    cdef uint64_t ahead
-    cdef uint64_t rest = r.end - r.at
-    cdef uint64_t keep = r.at
+cdef inline int varbit_width(int ones) noexcept nogil:
+    """The width that a varbit number's prefix of 1..8 ones stands for."""
+    if ones <= 4:
+        return 3 * ones
+    return 18 if ones == 5 else 25 if ones == 6 else 56 if ones == 7 else 64
+
+
+cdef inline int varbit_prefix(BitReader* r) noexcept nogil:
+    """Reads a prefix bit by bit: up to eight ones, ended by a zero before the eighth. For the tail of the data."""
+    cdef int ones = 0
+    while ones < 8 and read_bits(r, 1):
+        ones += 1
+    return ones
+
+
+cdef inline uint64_t read_varbit(BitReader* r, int* width) noexcept nogil:
+    """The raw bits of a varbit number and their number; 0 and 0 for the number zero."""
+    cdef uint64_t word
     cdef int ones
-    if PYTHANOS_RARE(r.bad or rest == 0):
-        r.bad = True
-        return 0
-    ahead = read_bits(r, 8) << 56 if rest >= 8 else read_bits(r, <int>rest) << (64 - rest)
-    ones = PYTHANOS_CLZ64(~ahead)
-    r.at = keep + <uint64_t>(ones + 1 if ones < 8 else 8)
-    if PYTHANOS_RARE(r.at > r.end):
-        r.at = r.end
-        r.bad = True
-        return 0
-    if ones == 0:
-        return 0
-    if ones == 1:
-        return 3
-    if ones == 2:
-        return 6
-    if ones == 3:
-        return 9
-    if ones == 4:
-        return 12
-    if ones == 5:
-        return 18
-    if ones == 6:
-        return 25
-    return 56 if ones == 7 else 64
+    if (r.at >> 3) + 8 <= (r.end >> 3):
+        word = peek(r.data, r.at)
+        if not (word >> 63):
+            r.at += 1
+            width[0] = 0
+            return 0
+        ones = PYTHANOS_CLZ64(~word)
+        if ones < 7:
+            width[0] = varbit_width(ones)
+            r.at += <uint64_t>(ones + 1 + width[0])
+            return (word << (ones + 1)) >> (64 - width[0])
+        r.at += 8
+        ones = min(ones, 8)
+    else:
+        ones = varbit_prefix(r)
+    width[0] = varbit_width(ones) if ones else 0
+    return read_bits(r, width[0]) if ones else 0
 
 
 cdef inline int64_t read_varbit_int(BitReader* r) noexcept nogil:
-    cdef int width = varbit_width(r)
+    cdef int width
+    cdef uint64_t raw = read_varbit(r, &width)
     if width == 0:
         return 0
-    if width == 64:
-        return <int64_t>read_bits(r, 64)
-    return widen(read_bits(r, width), width)
+    return <int64_t>raw if width == 64 else widen(raw, width)
 
 
 cdef inline uint64_t read_varbit_uint(BitReader* r) noexcept nogil:
-    cdef int width = varbit_width(r)
-    return read_bits(r, width) if width else 0
+    cdef int width
+    return read_varbit(r, &width)
 
 
 cdef struct BitWriter:

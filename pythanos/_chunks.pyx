@@ -3,42 +3,28 @@
 
 Two passes over a batch: the headers give the sample counts and with them the size of the output, then every
 chunk is decoded straight into its rows. The headers are not trusted: a count that the bytes cannot hold is a fault
-before anything is allocated. Histogram chunks are in ``_histogram_chunks``. docs/formats/chunks.md draws all layouts.
+before anything is allocated. Histogram chunks are in ``_histogram_decode``. docs/formats/chunks.md draws all layouts.
 
 Sources: the Gorilla paper (Pelkonen et al., VLDB 2015) as varied by Prometheus' tsdb/chunkenc; XOR2 is Prometheus 3.11's.
 """
 
-from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
+from pythanos._chunk_faults cimport (
+    AGGREGATE, FAULT_AGGREGATE, FAULT_BOUNDS, FAULT_CAPACITY, FAULT_COUNT, FAULT_ENCODING, FAULT_HEADER, FAULT_VARINT,
+    FLOAT_HISTOGRAM, FLOAT_HISTOGRAM_ST, HISTOGRAM, HISTOGRAM_ST, XOR, XOR2, chunk_fault,
+)
 from pythanos._cursor cimport Cursor, cursor, offset as cursor_offset, read_uvarint, take
 from pythanos._xor_decode cimport decode_xor, decode_xor2
 from pythanos._xor_encode cimport CHUNK_ROOM, SAMPLE_ROOM, encode_xor, encode_xor2
 
-from pythanos.errors import CorruptData
-from pythanos.model.chunks import ENCODING_NAMES, ChunkRows, DecodedChunks
-
-_REASONS = {
-    FAULT_HEADER: "chunk is shorter than its header",
-    FAULT_COUNT: "chunk announces more samples than it can hold",
-    FAULT_SHORT: "chunk ends inside a sample",
-    FAULT_WINDOW: "value has more than 64 bits",
-    FAULT_VARINT: "varint is cut off or too long",
-    FAULT_ENCODING: "unknown chunk encoding",
-    FAULT_CAPACITY: "chunk has more samples than expected",
-    FAULT_SCHEMA: "unknown histogram schema",
-    FAULT_LAYOUT: "histogram layout is larger than its chunk",
-    FAULT_BOUNDS: "chunk is not inside its data",
-    FAULT_AGGREGATE: "aggregate is longer than its chunk",
-}
-
-
-cdef object chunk_fault(int64_t fault, str file, int64_t offset, int encoding):
-    name = ENCODING_NAMES.get(encoding, f"encoding {encoding}")
-    return CorruptData(file, offset, f"{name}: {_REASONS[fault]}")
+from pythanos._histogram_decode import decode_histograms
+from pythanos._histogram_encode import encode_histograms  # noqa: F401, the histograms' counterpart of encode_floats
+from pythanos.model.chunks import ChunkRows, DecodedChunks
 
 
 cdef int64_t count_float_chunk(const uint8_t* data, uint64_t length, uint8_t encoding) noexcept nogil:
@@ -164,7 +150,10 @@ def decode_chunks(arena, offset, length, encoding, *, str file="chunks", bint ex
             )
         if fault:
             raise chunk_fault(fault, file, offsets[row] + <int64_t>fault_at, encodings[row])
-    return DecodedChunks(start, timestamps, values, start_timestamps, None)
+    histograms = None
+    if with_histograms:
+        histograms = decode_histograms(arena, offset, length, encoding, file=file, exact=exact)
+    return DecodedChunks(start, timestamps, values, start_timestamps, histograms)
 
 
 cdef int64_t encode_rows(
@@ -256,6 +245,68 @@ cdef int64_t split_chunk(
         take(&c, n + 1)
         k[0] += 1
     return 0
+
+
+def join_aggregates(arena, start, kind, offset, length, encoding):
+    """Thanos' aggregate chunks from the chunks of their aggregates; what split_aggregates takes apart.
+
+    start: int64[m + 1], chunk i is made of rows [start[i], start[i + 1]); kind: uint8[k], COUNT .. COUNTER, rising within a chunk;
+    offset: int64[k], length: int32[k], encoding: uint8[k]: the inner chunks in the arena. Returns (arena: bytes, offset: int64[m],
+    length: int32[m]). Raises ValueError where kinds do not rise or a chunk is not inside the arena.
+    """
+    view = memoryview(arena).cast("B")
+    starts, kinds = np.asarray(start, np.int64), np.asarray(kind, np.uint8)
+    begins, lengths = np.asarray(offset, np.int64), np.asarray(length, np.int64)
+    check_starts(starts, len(kinds), 5)
+    if len(kinds) and (kinds.min() < 1 or kinds.max() > 5 or begins.min() < 0 or lengths.min() < 1):
+        raise ValueError("a kind that is no aggregate, or a chunk that is none")
+    if len(kinds) and (begins + lengths).max() > len(view):
+        raise ValueError("a chunk that is not inside the arena")
+    cdef const uint8_t[::1] source = view
+    cdef const int64_t[::1] first = starts, at = begins, size = lengths
+    cdef const uint8_t[::1] kind_view = kinds, inner = np.ascontiguousarray(encoding, np.uint8)
+    cdef int64_t m = len(starts) - 1, i
+    cdef int64_t room = int(lengths.sum()) + 6 * len(kinds) + 5 * m
+    cdef uint8_t* out = <uint8_t*>malloc(<size_t>room + 1)
+    cdef uint8_t* end = out
+    if out == NULL:
+        raise MemoryError
+    out_offset = np.empty(m, np.int64)
+    out_length = np.empty(m, np.int32)
+    try:
+        for i in range(m):
+            out_offset[i] = end - out
+            end = join_chunk(end, &source[0] if len(kinds) else NULL, first[i], first[i + 1], kind_view, at, size, inner)
+            if end == NULL:
+                raise ValueError("kinds do not rise")
+            out_length[i] = end - out - out_offset[i]
+        return out[: end - out], out_offset, out_length
+    finally:
+        free(out)
+
+
+cdef uint8_t* join_chunk(
+    uint8_t* out, const uint8_t* base, int64_t begin, int64_t end,
+    const uint8_t[::1] kind, const int64_t[::1] at, const int64_t[::1] size, const uint8_t[::1] encoding,
+) noexcept nogil:
+    """One aggregate chunk to `out`; its end, or NULL where the kinds do not rise."""
+    cdef int64_t row = begin
+    cdef int64_t n
+    cdef int wanted
+    for wanted in range(1, 6):
+        n = size[row] if row < end and kind[row] == wanted else 0
+        while n >= 0x80:
+            out[0] = <uint8_t>(n | 0x80)
+            n >>= 7
+            out += 1
+        out[0] = <uint8_t>n
+        out += 1
+        if row < end and kind[row] == wanted:
+            out[0] = encoding[row]
+            memcpy(out + 1, base + at[row], <size_t>size[row])
+            out += 1 + size[row]
+            row += 1
+    return out if row == end else NULL
 
 
 def split_aggregates(arena, offset, length, encoding, *, str file="chunks"):

@@ -9,7 +9,7 @@ from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from pythanos._bits cimport PYTHANOS_RARE, BitReader, bit_reader, peek, peek64, read_varbit_int, widen
-from pythanos._chunks cimport FAULT_SHORT, FAULT_VARINT, FAULT_WINDOW
+from pythanos._chunk_faults cimport FAULT_SHORT, FAULT_VARINT, FAULT_WINDOW
 from pythanos._cursor cimport Cursor, cursor, offset as cursor_offset, read_u64be, read_uvarint, read_varint
 
 cdef extern from *:
@@ -176,7 +176,7 @@ cdef inline int64_t decode_xor2(
     cdef const uint8_t* source = data
     cdef int width = 64, trailing = 0, leading, code
     cdef bint joint
-    cdef uint64_t word, step
+    cdef uint64_t word, step = 0
     cdef int64_t i
     fault_at[0] = stopped_at(&s, at)
     if fault:
