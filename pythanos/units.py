@@ -6,6 +6,7 @@ Durations are ``int`` milliseconds after parsing, byte sizes ``int`` bytes.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 _DURATION_MS = (31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1_000, 1)
@@ -83,3 +84,25 @@ def parse_bytes(text: str) -> ByteSize:
         raise ValueError(f"not a valid size: {text!r}")
     exponent = " KMGTPE".index(found[2].upper() or " ")
     return ByteSize(round(float(found[1]) * 1024**exponent))
+
+
+_TIMESTAMP = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Go's year 0 is a leap year that Python's calendar does not have.
+_YEAR_ZERO_MS = 366 * 86_400_000
+
+
+def resolve_time(text: str, now_ms: int) -> int:
+    """Unix milliseconds of an RFC 3339 time, or of a duration relative to now (``-6w``, ``2h45m``). Raises ValueError."""
+    found = _TIMESTAMP.fullmatch(text.strip())
+    if not found:
+        return now_ms + parse_duration(text)
+    year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
+    shifted = datetime(year or 4, month, day, hour, minute, second, tzinfo=UTC)
+    milliseconds = (shifted - _EPOCH) // timedelta(milliseconds=1) + int((found[7] or "").ljust(3, "0")[:3])
+    if not year:
+        milliseconds -= _YEAR_ZERO_MS + 3 * 365 * 86_400_000
+    offset = (int(found[9] or 0) * 60 + int(found[10] or 0)) * 60_000
+    return milliseconds + (offset if found[8] == "-" else -offset)

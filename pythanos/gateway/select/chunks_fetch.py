@@ -18,7 +18,6 @@ from pythanos.gateway.select.run import SelectableBlock, SelectRun, read_range
 from pythanos.model.entries import SeriesEntries
 from pythanos.model.series import SeriesBatch
 
-SLICE_BYTES_MAX = 4 << 20
 SLICE_PARTS_MAX = 4
 REFETCHES_MAX = 3
 CRC_BYTES = 4
@@ -36,7 +35,7 @@ class ChunksFetch:
         self._aggregates = aggregates
         self._estimate = block.chunk_bytes_max + CRC_BYTES
 
-    def slices(self, entries: SeriesEntries, items_max: int) -> Iterator[tuple[SeriesEntries, int]]:
+    def slices(self, entries: SeriesEntries, items_max: int, bytes_max: int) -> Iterator[tuple[SeriesEntries, int]]:
         """(entries, bytes that reading their chunks takes), small enough for one job each."""
         n = len(entries)
         if not n:
@@ -49,7 +48,7 @@ class ChunksFetch:
         first, last = entries.chunk_start[:-1], entries.chunk_start[1:] - 1
         end = np.maximum(start[last], start[first]) + self._estimate
         for at, stop, size in cut(
-            start[first], end, items_max=items_max, bytes_max=SLICE_BYTES_MAX, parts_max=SLICE_PARTS_MAX
+            start[first], end, items_max=items_max, bytes_max=bytes_max, parts_max=SLICE_PARTS_MAX
         ):
             yield (entries if (at, stop) == (0, n) else _rows(entries, at, stop)), size
 

@@ -9,9 +9,9 @@ from pythanos.context import RequestContext
 from pythanos.errors import CorruptData
 from pythanos.gateway.index_cache import IndexCache
 from pythanos.gateway.limits import ChunkBudget, RequestLimits
-from pythanos.gateway.matcher_cache import MatcherCache
 from pythanos.gateway.metrics import SelectMetrics
 from pythanos.gateway.query_stats import QueryStats
+from pythanos.gateway.select.matcher_cache import MatcherCache
 from pythanos.objstore.bucket import Bucket
 from pythanos.tsdb.index_header import IndexHeader
 from pythanos.workers import Pool

@@ -24,7 +24,6 @@ from pythanos.storeapi.requests import ShardInfo
 from pythanos.tsdb.index_header import IndexHeader
 
 PAGE_BYTES = 32 * 1024
-SLICE_BYTES_MAX = 8 << 20
 SLICE_PARTS_MAX = 4
 ENTRY_ALIGNMENT = 16
 REFETCHES_MAX = 3
@@ -57,13 +56,13 @@ class SeriesFetch:
         self._alignment = ENTRY_ALIGNMENT if header.index_version >= 2 else 1
         self._wanted = wanted
 
-    def slices(self, refs: NDArray[np.uint32], items_max: int) -> Iterator[tuple[NDArray[np.uint32], int]]:
+    def slices(
+        self, refs: NDArray[np.uint32], items_max: int, bytes_max: int
+    ) -> Iterator[tuple[NDArray[np.uint32], int]]:
         """(references, bytes that reading their entries takes), small enough for one job each."""
         start = self._places(refs)
         end = start + self._block.series_bytes_max
-        for first, stop, size in cut(
-            start, end, items_max=items_max, bytes_max=SLICE_BYTES_MAX, parts_max=SLICE_PARTS_MAX
-        ):
+        for first, stop, size in cut(start, end, items_max=items_max, bytes_max=bytes_max, parts_max=SLICE_PARTS_MAX):
             yield refs[first:stop], size
 
     def read(self, refs: NDArray[np.uint32]) -> SeriesEntries:
