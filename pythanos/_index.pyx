@@ -24,9 +24,17 @@ from pythanos._hash cimport crc32c, xxh64
 from pythanos._labels cimport Label, Labels, compare_text, label_size, labels_in, next_label, put_label
 
 # An entry that claims more is garbage, not a reason to fetch it: two weeks of chunks of one series take some KB.
+cdef extern from *:
+    """
+    #define PYTHANOS_PREFETCH(p) __builtin_prefetch((const void*)(p))
+    """
+    void PYTHANOS_PREFETCH(const void*) noexcept nogil
+
 cdef uint64_t ENTRY_BYTES_MAX = 1 << 24
-cdef uint32_t MEMO_SLOTS = 2048
-cdef Py_ssize_t SLACK = 64
+cdef enum:
+    MEMO_SLOTS = 2048
+    SLACK = 64
+
 
 
 
@@ -204,6 +212,15 @@ cdef enum:
     REFETCH
     REFETCH_LENGTH
     COLUMNS
+    # Series that are parsed before their labels are written, while the cache fetches the symbols.
+    STAGE = 32
+
+
+cdef struct Staged:
+    # A series whose labels are still to be written: where its symbol references are in `refs`.
+    Py_ssize_t row
+    Py_ssize_t first
+    Py_ssize_t labels
 
 
 cdef struct Decoding:
@@ -217,10 +234,13 @@ cdef struct Decoding:
     int64_t maxt
     bint skip_chunks
     bint check_crc
+    Staged staged[STAGE]
+    int staging
     Growing refs
     Growing labels
     Growing columns[COLUMNS]
     const char* fault
+    Py_ssize_t fault_row
 
 
 cdef inline bint push64(Growing* g, uint64_t value) noexcept nogil:
@@ -239,13 +259,50 @@ cdef inline bint push32(Growing* g, uint32_t value) noexcept nogil:
     return True
 
 
-cdef inline uint64_t short_uvarint(Cursor* c) noexcept nogil:
-    cdef uint8_t byte
-    if c.at < c.end and c.at[0] < 0x80:
-        byte = c.at[0]
-        c.at += 1
-        return byte
+cdef inline uint64_t long_uvarint(Cursor* c) noexcept nogil:
+    """As read_uvarint, with one check for all of the usual sizes."""
+    cdef const uint8_t* at = c.at
+    cdef uint64_t value
+    cdef int i
+    if c.end - at >= 8:
+        value = at[0] & 0x7F
+        for i in range(1, 8):
+            value |= <uint64_t>(at[i] & 0x7F) << (7 * i)
+            if at[i] < 0x80:
+                c.at = at + i + 1
+                return value
     return read_uvarint(c)
+
+
+cdef inline uint64_t fast_uvarint(Cursor* c) noexcept nogil:
+    cdef uint8_t first
+    if c.at < c.end:
+        first = c.at[0]
+        if first < 0x80:
+            c.at += 1
+            return first
+    return long_uvarint(c)
+
+
+cdef inline uint64_t ref_uvarint(Cursor* c) noexcept nogil:
+    """A symbol reference: up to three bytes without a loop."""
+    cdef const uint8_t* at = c.at
+    if c.end - at >= 3:
+        if at[0] < 0x80:
+            c.at = at + 1
+            return at[0]
+        if at[1] < 0x80:
+            c.at = at + 2
+            return (at[0] & 0x7F) | <uint64_t>at[1] << 7
+        if at[2] < 0x80:
+            c.at = at + 3
+            return (at[0] & 0x7F) | <uint64_t>(at[1] & 0x7F) << 7 | <uint64_t>at[2] << 14
+    return read_uvarint(c)
+
+
+cdef inline int64_t fast_varint(Cursor* c) noexcept nogil:
+    cdef uint64_t raw = fast_uvarint(c)
+    return <int64_t>(raw >> 1) ^ -<int64_t>(raw & 1)
 
 
 cdef inline bint fail(Decoding* d, const char* reason) noexcept nogil:
@@ -253,13 +310,29 @@ cdef inline bint fail(Decoding* d, const char* reason) noexcept nogil:
     return False
 
 
+cdef inline void prefetch_offset(const Symbols* s, uint64_t ref) noexcept nogil:
+    if s.by_offset:
+        PYTHANOS_PREFETCH(s.base + (ref - s.file_start))
+    else:
+        PYTHANOS_PREFETCH(s.offset + ref)
+
+
+cdef inline void prefetch_text(const Symbols* s, uint64_t ref) noexcept nogil:
+    if not s.by_offset and ref < s.count:
+        PYTHANOS_PREFETCH(s.base + s.offset[ref])
+
+
 cdef inline bint put_bytes(Growing* g, const uint8_t* data, Py_ssize_t size) noexcept nogil:
     """`data` lies in the same arena, so that reading and writing up to SLACK bytes beyond it is harmless."""
-    if size <= 32:
-        memmove(g.data + g.size, data, 16)
-        memmove(g.data + g.size + 16, data + 16, 16)
+    cdef uint8_t* to = g.data + g.size
+    if size > SLACK:
+        memcpy(to, data, size)
     else:
-        memcpy(g.data + g.size, data, size)
+        memmove(to, data, 16)
+        memmove(to + 16, data + 16, 16)
+        if size > 32:
+            memmove(to + 32, data + 32, 16)
+            memmove(to + 48, data + 48, 16)
     g.size += size
     return True
 
@@ -331,24 +404,28 @@ cdef bint put_labels(Decoding* d, const uint64_t* refs, Py_ssize_t count) noexce
 
 cdef int read_chunk_metas(Decoding* d, Cursor* c) noexcept nogil:
     """Appends the chunks that overlap [mint, maxt]: 1 if there are any, 0 if none, -1 for a fault."""
-    cdef uint64_t count = short_uvarint(c), i, ref = 0, mint = 0, maxt = 0
+    cdef uint64_t count = fast_uvarint(c), i, ref = 0, mint = 0, maxt = 0
     cdef bint found = False
     for i in range(count):
         if i == 0:
-            mint = <uint64_t>read_varint(c)
-            maxt = mint + read_uvarint(c)
-            ref = read_uvarint(c)
+            mint = <uint64_t>fast_varint(c)
+            maxt = mint + fast_uvarint(c)
+            ref = fast_uvarint(c)
         else:
-            mint = maxt + short_uvarint(c)
-            maxt = mint + read_uvarint(c)
-            ref += <uint64_t>read_varint(c)
+            mint = maxt + fast_uvarint(c)
+            maxt = mint + fast_uvarint(c)
+            ref += <uint64_t>fast_varint(c)
         if c.bad or <int64_t>mint > d.maxt:
             break
         if <int64_t>maxt >= d.mint:
             found = True
             if d.skip_chunks:
                 break
-            if not (push64(&d.columns[CHUNK_MINT], mint) and push64(&d.columns[CHUNK_MAXT], maxt) and push64(&d.columns[CHUNK_REF], ref)):
+            if not (
+                push64(&d.columns[CHUNK_MINT], mint)
+                and push64(&d.columns[CHUNK_MAXT], maxt)
+                and push64(&d.columns[CHUNK_REF], ref)
+            ):
                 fail(d, NULL)
                 return -1
     if c.bad:
@@ -358,18 +435,20 @@ cdef int read_chunk_metas(Decoding* d, Cursor* c) noexcept nogil:
 
 
 cdef bint decode_body(Decoding* d, Cursor* c, Py_ssize_t row) noexcept nogil:
-    """One entry's body; False with `fault` (NULL: no memory) where it cannot be decoded."""
-    cdef uint64_t labels = short_uvarint(c), i
+    """One entry's body, its labels staged; False with `fault` (NULL: no memory) where it cannot be decoded."""
+    cdef uint64_t labels = fast_uvarint(c), i
     cdef uint64_t* refs
+    cdef Staged* staged = &d.staged[d.staging]
     cdef int found
     if c.bad or labels > <uint64_t>remaining(c) // 2:
         return fail(d, b"series entry with more labels than bytes")
-    d.refs.size = 0
     if not reserve(&d.refs, 16 * labels + 16):
         return fail(d, NULL)
-    refs = <uint64_t*>d.refs.data
+    refs = <uint64_t*>(d.refs.data + d.refs.size)
     for i in range(2 * labels):
-        refs[i] = short_uvarint(c)
+        refs[i] = ref_uvarint(c)
+        if i & 1:
+            prefetch_offset(d.symbols, refs[i])
     if c.bad:
         return fail(d, b"series entry ends inside its labels")
     found = read_chunk_metas(d, c)
@@ -377,23 +456,43 @@ cdef bint decode_body(Decoding* d, Cursor* c, Py_ssize_t row) noexcept nogil:
         return False
     if not found:
         return True
-    if not put_labels(d, refs, <Py_ssize_t>labels):
-        return False
     if not (push64(&d.columns[ROWS], row) and push64(&d.columns[CHUNK_START], d.columns[CHUNK_REF].size // 8)):
         return fail(d, NULL)
+    staged.row = row
+    staged.first = d.refs.size // 8
+    staged.labels = <Py_ssize_t>labels
+    d.refs.size += 16 * labels
+    d.staging += 1
+    return True
+
+
+cdef bint put_staged(Decoding* d) noexcept nogil:
+    """Writes the label blocks of the staged series; after a fault the first one left is the one at fault."""
+    cdef const uint64_t* refs = <const uint64_t*>d.refs.data
+    cdef Py_ssize_t i
+    cdef int k
+    for i in range(1, d.refs.size // 8, 2):
+        prefetch_text(d.symbols, refs[i])
+    for k in range(d.staging):
+        d.fault_row = d.staged[k].row
+        if not put_labels(d, refs + d.staged[k].first, d.staged[k].labels):
+            return False
+    d.staging = 0
+    d.refs.size = 0
     return True
 
 
 cdef bint decode_entry(Decoding* d, const Part* part, int64_t at, Py_ssize_t row) noexcept nogil:
     """One entry, or a note that more of it has to be fetched."""
     cdef Cursor c
+    d.fault_row = row
     cdef uint64_t size, left
     cdef const uint8_t* body
     if at < 0:
         return fail(d, b"series entry before the start of the file")
     left = part.size - at if at < part.size else 0
     c = cursor(part.data + at, left) if left else cursor(NULL, 0)
-    size = read_uvarint(&c)
+    size = fast_uvarint(&c)
     if c.bad:
         if left >= 10:
             return fail(d, b"series entry without a length")
@@ -407,6 +506,15 @@ cdef bint decode_entry(Decoding* d, const Part* part, int64_t at, Py_ssize_t row
         return fail(d, b"checksum of a series entry does not match")
     c = cursor(body, size)
     return decode_body(d, &c, row)
+
+
+cdef bint make_room(Decoding* d, Py_ssize_t n) noexcept nogil:
+    """A first guess at the columns of n series, so that they seldom grow; what is too much goes back at the end."""
+    cdef int k
+    cdef bint good = reserve(&d.labels, SLACK + (n if n < 1 << 14 else 1 << 14) * 320)
+    for k in range(REFETCH):
+        good = good and reserve(&d.columns[k], 8 * n + 8)
+    return good
 
 
 cdef bint prepare(Decoding* d, bytes external, tuple drop) except False:
@@ -528,19 +636,21 @@ def decode_series(
         prepare(&d, external, drop)
         i = 0
         with nogil:
-            good = push64(&d.columns[CHUNK_START], 0) and reserve(&d.labels, SLACK)
+            good = push64(&d.columns[CHUNK_START], 0) and make_room(&d, n)
             while good and i < n:
                 number = 0 if one else numbers[i]
                 if number < 0 or number >= count:
                     break
-                good = decode_entry(&d, &lent[number], offsets[i], i)
+                good = decode_entry(&d, &lent[number], offsets[i], i) and (d.staging < STAGE or put_staged(&d))
                 if good:
                     i += 1
+            good = good and put_staged(&d)
         if not good:
             if d.fault == NULL:
                 raise MemoryError
+            number = 0 if one else numbers[d.fault_row]
             start = 0 if part_start is None else int(part_start[number])
-            raise CorruptData(file, start + offsets[i], d.fault.decode())
+            raise CorruptData(file, start + offsets[d.fault_row], d.fault.decode())
         if i < n:
             raise ValueError(f"entry {i} is in part {number} of {count}")
         return entries_of(&d)
