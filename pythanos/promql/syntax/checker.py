@@ -127,17 +127,15 @@ def _check_call(node: Call, cursor: Cursor) -> ValueType:
     function, args = node.func, node.args
     _check_arity(node, cursor)
     if function.name == "info" and len(args) > 1:
-        _check_info_selector(args[1], cursor)
+        _check_info_selector(node, args[1], cursor)
         args = args[:1]
-    context = f'call to function "{function.name}"' if args else ""
     last = len(function.arg_types) - 1
     for index, arg in enumerate(args):
         wanted = function.arg_types[index if index < last else last]
         found = check(arg, cursor)
         if found is not wanted:
-            # Here Prometheus names the function without quotes.
-            context = f"call to function {quote(function.name)}"
-            raise cursor.fail(f"expected type {wanted.documented} in {context}, got {found.documented}", arg.start)
+            call = f'call to function "{function.name}"'
+            raise cursor.fail(f"expected type {wanted.documented} in {call}, got {found.documented}", arg.start)
     return function.returns
 
 
@@ -158,11 +156,11 @@ def _check_arity(node: Call, cursor: Cursor) -> None:
         raise cursor.fail(f'expected at most {most} argument(s) in call to "{function.name}", got {given}', node.start)
 
 
-def _check_info_selector(arg: Expr, cursor: Cursor) -> None:
+def _check_info_selector(node: Call, arg: Expr, cursor: Cursor) -> None:
     """The second argument of ``info`` is a selector of labels; it may match everything."""
     if arg.type is not _VECTOR:
         shown = f'expected type instant vector in call to function "info", got {arg.type.documented}'
-        raise cursor.fail(shown, arg.start)
+        raise cursor.fail(shown, node.start)
     if type(arg) is not VectorSelector:
         raise cursor.fail("expected label selectors only", arg.start)
     if arg.name:

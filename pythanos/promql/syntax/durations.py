@@ -55,7 +55,7 @@ def parse_offset(cursor: Cursor) -> DurationOperand:
         literal = parse_literal(cursor)
         return _bounded(cursor, literal) if sign is None else _signed(cursor, sign, literal)
     if kind in DURATION_WORDS:
-        operand = _call(cursor, _OFFSET, cursor.starts[cursor.index if sign is None else sign])
+        operand = _call(cursor, _OFFSET, None if sign is None else cursor.starts[sign])
         if sign is None:
             return operand
         return DurationExpr(cursor.kinds[sign], None, operand, False, cursor.starts[sign], operand.end)
@@ -64,7 +64,9 @@ def parse_offset(cursor: Cursor) -> DurationOperand:
         return _signed(cursor, sign, _wrapped(inner, inner.start, inner.end))
     if sign is not None:
         cursor.index = sign
-    return _parse(cursor, 1, _OFFSET)
+    operand = _parse(cursor, 1, _OFFSET)
+    cursor.look()
+    return operand
 
 
 def parse_range(cursor: Cursor) -> DurationOperand:
@@ -114,7 +116,7 @@ def _operand(cursor: Cursor, context: tuple[str, str]) -> DurationOperand:
         cursor.look()
         return _signed(cursor, sign, operand)
     if kind in DURATION_WORDS:
-        return _call(cursor, context, cursor.starts[cursor.index])
+        return _call(cursor, context)
     if kind == "(":
         inner, start, end = _parenthesized(cursor, context)
         _gate(cursor, inner.start)
@@ -122,7 +124,8 @@ def _operand(cursor: Cursor, context: tuple[str, str]) -> DurationOperand:
     raise cursor.unexpected(*context)
 
 
-def _call(cursor: Cursor, context: tuple[str, str], blamed: int) -> DurationExpr:
+def _call(cursor: Cursor, context: tuple[str, str], sign_start: int | None = None) -> DurationExpr:
+    """``step()``, ``range()``, ``min_of(a, b)`` or ``max_of(a, b)``; the last two span from a to b in messages."""
     op, start = cursor.kinds[cursor.index], cursor.starts[cursor.index]
     cursor.index += 1
     _expect(cursor, "(", context)
@@ -133,9 +136,10 @@ def _call(cursor: Cursor, context: tuple[str, str], blamed: int) -> DurationExpr
         _expect(cursor, ",", context)
         rhs = _parse(cursor, 1, context)
         cursor.nesting -= 1
+        start = lhs.start
     end = _expect(cursor, ")", context)
-    _gate(cursor, blamed)
-    return DurationExpr(op, lhs, rhs, False, start, end)
+    _gate(cursor, start if sign_start is None else sign_start)
+    return DurationExpr(op, lhs, rhs, False, start, end if rhs is None else rhs.end)
 
 
 def _parenthesized(cursor: Cursor, context: tuple[str, str]) -> tuple[DurationOperand, int, int]:
@@ -172,7 +176,7 @@ def _signed(cursor: Cursor, sign: int, operand: DurationOperand) -> DurationOper
 
 
 def _bounded(cursor: Cursor, literal: NumberLiteral) -> NumberLiteral:
-    if literal.value > _SECONDS_MAX or literal.value < -_SECONDS_MAX:
+    if not -_SECONDS_MAX <= literal.value <= _SECONDS_MAX:
         raise cursor.fail("duration out of range", literal.start)
     return literal
 

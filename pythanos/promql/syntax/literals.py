@@ -23,8 +23,11 @@ _UNITS = {
     "ms": (7, 1),
 }
 _DURATION_PART = re.compile(r"([0-9]*)([^0-9]*)")
+# Digits of the largest integer of 64 bits; Python refuses to convert very long ones.
+_DIGITS_MAX = 20
 _DURATION_NS_MAX = (1 << 63) - 1
-_INTEGER = re.compile(r"0[xX]_?[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*|0_?[0-7]+(?:_[0-7]+)*|[1-9][0-9]*(?:_[0-9]+)*|0")
+# Hexadecimal and octal integers, with separators.
+_PREFIXED = re.compile(r"0[xX]_?([0-9a-fA-F]+(?:_[0-9a-fA-F]+)*)|0_?([0-7]+(?:_[0-7]+)*)")
 _FLOAT = re.compile(
     r"(?:[0-9]+(?:_[0-9]+)*(?:\.(?:[0-9]+(?:_[0-9]+)*)?)?|\.[0-9]+(?:_[0-9]+)*)(?:[eE][+-]?[0-9]+(?:_[0-9]+)*)?",
     re.ASCII,
@@ -72,9 +75,8 @@ def quote_rune(char: str) -> str:
 
 def parse_number(raw: str) -> float:
     """The value of a number token. Raises ValueError with the text of Go's strconv for one that is none."""
-    if _INTEGER.fullmatch(raw):
-        octal = raw[0] == "0" and raw[1:2] not in ("x", "X")
-        value = int(raw.replace("_", ""), 8) if octal else int(raw, 0)
+    if raw[0] == "0" and (found := _PREFIXED.fullmatch(raw)):
+        value = int(found[1] or found[2], 16 if found[1] else 8)
         if value < 1 << 63:
             return float(value)
     elif raw.lower() in ("inf", "nan"):
@@ -93,15 +95,16 @@ def parse_duration_seconds(raw: str) -> float:
     while position < len(raw):
         found = _DURATION_PART.match(raw, position)
         digits, unit = found.groups()
-        if not digits or not unit:
+        significant = digits.lstrip("0")
+        if not digits or not unit or len(significant) > _DIGITS_MAX or int(significant or "0") >= 1 << 64:
             raise ValueError(f"not a valid duration string: {quote(raw)}")
         if unit not in _UNITS:
             raise ValueError(f"unknown unit {quote(unit)} in duration {quote(raw)}")
         order, size = _UNITS[unit]
-        if order <= last or int(digits) >= 1 << 64:
+        if order <= last:
             raise ValueError(f"not a valid duration string: {quote(raw)}")
         last = order
-        total += int(digits) * size
+        total += int(significant or "0") * size
         if total * 1_000_000 > _DURATION_NS_MAX:
             raise ValueError("duration out of range")
         position = found.end()
@@ -262,4 +265,4 @@ def _escape(raw: str, position: int, opening: str) -> tuple[int, str]:
 def _shown(raw: str, position: int) -> str:
     rune = rune_at(raw, position)[0]
     code = f"U+{ord(rune):04X}"
-    return f"{code} {quote_rune(rune)}" if rune.isprintable() else code
+    return f"{code} '{rune}'" if rune.isprintable() else code

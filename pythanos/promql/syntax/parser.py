@@ -256,7 +256,8 @@ def _matching(cursor: Cursor) -> VectorMatching:
         if kinds[cursor.index] in _GROUPS:
             card = _GROUPS[kinds[cursor.index]]
             cursor.index += 1
-            if kinds[cursor.index] == "(":
+            # The labels may be left out, but then an operand has to follow.
+            if kinds[cursor.index] == "(" or kinds[cursor.index] not in OPERAND_STARTS:
                 include = parse_grouping(cursor)
     fill_left = fill_right = None
     kind = kinds[cursor.index]

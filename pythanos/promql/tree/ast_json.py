@@ -1,4 +1,4 @@
-"""The syntax tree as JSON values, in the form of the ``parse_query`` endpoint (``prometheus:web/api/v1/translate_ast.go``)."""
+"""The syntax tree as JSON values, as ``parse_query`` answers it (``prometheus:web/api/v1/translate_ast.go``)."""
 
 from __future__ import annotations
 

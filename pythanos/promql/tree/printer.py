@@ -1,7 +1,12 @@
-"""The canonical text of a syntax tree: what parses to the same tree again (``prometheus:promql/parser/printer.go``)."""
+"""The canonical text of a syntax tree: what parses to the same tree again.
+
+The text is that of ``prometheus:promql/parser/printer.go``, apart from the few forms that do not parse there: an empty
+selector, a power of infinity, and an offset expression before ``@``.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 
 from pythanos.model.matchers import Matcher, MatchType, quote
@@ -27,6 +32,7 @@ from pythanos.promql.tree.numbers import plain, short
 from pythanos.units import format_duration
 
 _PLAIN_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DURATION_CALLS = frozenset(("step", "range", "min_of", "max_of"))
 _GROUPS = {Cardinality.MANY_TO_ONE: "group_left", Cardinality.ONE_TO_MANY: "group_right"}
 
 
@@ -85,7 +91,7 @@ def subquery_suffix(node: SubqueryExpr) -> str:
     step = format_duration(node.step_ms) if node.step_ms else ""
     if not step and node.step_expr is not None:
         step = print_duration(node.step_expr)
-    return f"[{_range(node)}:{step}]{_at(node)}{_offset(node)}"
+    return f"[{_range(node)}:{step}]{_modifiers(node, _at(node), '')}"
 
 
 def print_labels(labels: tuple[str, ...]) -> str:
@@ -106,9 +112,9 @@ def print_duration(node: DurationOperand) -> str:
     if type(node) is NumberLiteral:
         return print_number(node)
     op = node.op
-    if op in ("step", "range"):
+    if node.lhs is None and op in _DURATION_CALLS:
         text = f"{op}()"
-    elif op in ("min_of", "max_of"):
+    elif op in _DURATION_CALLS:
         text = f"{op}({print_duration(node.lhs)}, {print_duration(node.rhs)})"
     elif node.lhs is None:
         # A plus is only there to carry the parentheses of a number.
@@ -150,6 +156,22 @@ def _offset(node: VectorSelector | SubqueryExpr) -> str:
     return f" offset {format_duration(node.offset_ms)}" if node.offset_ms else ""
 
 
+def _is_closed(offset: DurationExpr | None) -> bool:
+    """Whether an operator behind an offset does not read as a part of its arithmetic."""
+    if offset is None or offset.op in _DURATION_CALLS:
+        return True
+    inner = offset.rhs
+    signed = offset.lhs is None and not offset.wrapped and type(inner) is DurationExpr
+    return signed and (inner.wrapped or inner.op in _DURATION_CALLS)
+
+
+def _modifiers(node: VectorSelector | SubqueryExpr, first: str, second: str) -> str:
+    """The modifiers in their order, with the offset last unless it would swallow an operator that follows."""
+    if (first or second) and not _is_closed(node.offset_expr):
+        return _offset(node) + first + second
+    return first + second + _offset(node)
+
+
 def _extended(node: VectorSelector) -> str:
     if node.anchored:
         return " anchored"
@@ -157,8 +179,10 @@ def _extended(node: VectorSelector) -> str:
 
 
 def _series(node: VectorSelector) -> str:
-    """Name and matchers, without what was written as the name."""
+    """Name and matchers, without what was written as the name; ``{}`` for neither, as in ``info(foo, {})``."""
     shown = sorted(str(matcher) for matcher in node.matchers if not _is_name(matcher, node.name))
+    if not shown and not node.name:
+        return "{}"
     return node.name + (f"{{{','.join(shown)}}}" if shown else "")
 
 
@@ -179,12 +203,12 @@ def _write_duration(node: DurationExpr, out: _Writer) -> None:
 
 
 def _write_vector_selector(node: VectorSelector, out: _Writer) -> None:
-    out.add(_series(node) + _at(node) + _extended(node) + _offset(node))
+    out.add(_series(node) + _modifiers(node, _at(node), _extended(node)))
 
 
 def _write_matrix_selector(node: MatrixSelector, out: _Writer) -> None:
     inner = node.selector
-    out.add(f"{_series(inner)}[{_range(node)}]{_extended(inner)}{_at(inner)}{_offset(inner)}")
+    out.add(f"{_series(inner)}[{_range(node)}]{_modifiers(inner, _extended(inner), _at(inner))}")
 
 
 def _write_subquery(node: SubqueryExpr, out: _Writer) -> None:
@@ -211,7 +235,11 @@ def _write_aggregate(node: AggregateExpr, out: _Writer) -> None:
 
 
 def _write_binary(node: BinaryExpr, out: _Writer) -> None:
-    _WRITERS[type(node.lhs)](node.lhs, out)
+    if node.op == "^" and type(node.lhs) is NumberLiteral and node.lhs.value == math.inf:
+        # With its plus it would read as the sign of the power.
+        out.add("Inf")
+    else:
+        _WRITERS[type(node.lhs)](node.lhs, out)
     out.add(f" {operator_text(node)} ")
     _WRITERS[type(node.rhs)](node.rhs, out)
 
