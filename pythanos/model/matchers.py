@@ -73,8 +73,32 @@ def compile_pattern(pattern: str) -> re2._Regexp:
     try:
         return re2.compile(pattern.encode("utf-8", "surrogateescape"), _options())
     except re2.error as error:
-        text = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error)
-        raise BadRequest(f"error parsing regexp: {text}: `{pattern}`") from error
+        raise BadRequest(f"error parsing regexp: {_go_reason(error, pattern)}") from error
+
+
+# How Go's regexp/syntax names what RE2 finds.
+_GO_REASONS = {
+    "missing ]": "missing closing ]",
+    "missing )": "missing closing )",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "invalid repetition size": "invalid repeat count",
+    "bad repetition operator": "invalid nested repetition operator",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+    "invalid named capture group": "invalid named capture",
+    "trailing \\": "trailing backslash at end of expression",
+    "pattern too large - compile failed": "expression too large",
+}
+
+
+def _go_reason(error: re2.error, pattern: str) -> str:
+    """What is wrong with a pattern and, in backquotes, where, as Prometheus says it."""
+    found = error.args[0] if error.args else ""
+    text = found.decode("utf-8", "surrogateescape") if isinstance(found, bytes) else str(found)
+    for reason, shown in _GO_REASONS.items():
+        if text == reason or text.startswith(reason + ": "):
+            return f"{shown}: `{text[len(reason) + 2 :]}`"
+    reason, colon, part = text.partition(": ")
+    return f"{reason}: `{part if colon else pattern}`"
 
 
 def quote(text: str) -> str:
