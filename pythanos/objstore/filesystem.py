@@ -20,6 +20,7 @@ from pythanos.objstore.bucket import ObjectAttributes, ObjectNotFound, check_ran
 UPLOADS = ".uploads"
 STALE_UPLOAD_SECONDS = 24 * 3600
 READ_BYTES = 1 << 30
+PLACE_ATTEMPTS = 20
 
 
 class FilesystemBucket:
@@ -165,17 +166,17 @@ class FilesystemBucket:
         """Moves the finished upload to its name, making its folders, which a delete may take away again."""
         parent = os.path.dirname(target)
         changed = {parent}
-        for attempt in range(5):
+        for attempt in range(PLACE_ATTEMPTS):
             folder_above = parent
             while not os.path.isdir(folder_above):
                 folder_above = os.path.dirname(folder_above)
                 changed.add(folder_above)
-            os.makedirs(parent, exist_ok=True)
             try:
+                os.makedirs(parent, exist_ok=True)
                 os.rename(temporary, target)
                 break
-            except FileNotFoundError:
-                if attempt == 4:
+            except (FileNotFoundError, FileExistsError):
+                if attempt == PLACE_ATTEMPTS - 1:
                     raise
         for path in changed:
             _sync_folder(path)
@@ -229,7 +230,11 @@ def _remove_stale(uploads: str, now_seconds: float) -> None:
 
 
 def _sync_folder(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    """Makes the names in a folder durable; a folder that somebody took away meanwhile has none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return
     try:
         os.fsync(descriptor)
     finally:
