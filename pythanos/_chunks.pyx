@@ -255,16 +255,19 @@ def join_aggregates(arena, start, kind, offset, length, encoding):
     length: int32[m]). Raises ValueError where kinds do not rise or a chunk is not inside the arena.
     """
     view = memoryview(arena).cast("B")
-    starts, kinds = np.asarray(start, np.int64), np.asarray(kind, np.uint8)
-    begins, lengths = np.asarray(offset, np.int64), np.asarray(length, np.int64)
+    starts, kinds = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(kind, np.uint8)
+    begins, lengths = np.ascontiguousarray(offset, np.int64), np.ascontiguousarray(length, np.int64)
+    cdef const uint8_t[::1] inner = np.ascontiguousarray(encoding, np.uint8)
     check_starts(starts, len(kinds), 5)
+    if not len(kinds) == len(begins) == len(lengths) == len(inner):
+        raise ValueError("kind, offset, length and encoding differ in length")
     if len(kinds) and (kinds.min() < 1 or kinds.max() > 5 or begins.min() < 0 or lengths.min() < 1):
         raise ValueError("a kind that is no aggregate, or a chunk that is none")
     if len(kinds) and (begins + lengths).max() > len(view):
         raise ValueError("a chunk that is not inside the arena")
     cdef const uint8_t[::1] source = view
     cdef const int64_t[::1] first = starts, at = begins, size = lengths
-    cdef const uint8_t[::1] kind_view = kinds, inner = np.ascontiguousarray(encoding, np.uint8)
+    cdef const uint8_t[::1] kind_view = kinds
     cdef int64_t m = len(starts) - 1, i
     cdef int64_t room = int(lengths.sum()) + 6 * len(kinds) + 5 * m
     cdef uint8_t* out = <uint8_t*>malloc(<size_t>room + 1)
