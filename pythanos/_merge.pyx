@@ -16,8 +16,7 @@ from pythanos._arena cimport Growing, append, release, reserve, seal
 from pythanos._labels cimport LabelRows, Rows, compare_blocks
 
 from pythanos.errors import CorruptData
-from pythanos.model.series import LabelColumn
-from pythanos.storeapi.batches import SeriesBatch
+from pythanos.model.series import LabelColumn, SeriesBatch
 
 FULL = -1
 DONE = -2
