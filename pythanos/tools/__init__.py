@@ -1,1 +1,1 @@
-""""""
+"""The ``pythanos`` command line: looking at buckets and putting blocks into them, with Thanos' names for flags."""
