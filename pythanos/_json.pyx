@@ -225,8 +225,10 @@ cdef class Results:
         cdef Progress* p = &self.progress
         cdef const Histograms* h = &self.histograms
         cdef int64_t last = h.start[p.row + 1] if self.has_histograms else 0
+        cdef int64_t row
         while p.next < last:
-            if self.lacks(out, end, ROW + POINT + BUCKET * (3 + h.bucket_start[p.next + 1] - h.bucket_start[p.next])):
+            row = h.row[p.next]
+            if self.lacks(out, end, ROW + POINT + BUCKET * (3 + h.bucket_start[row + 1] - h.bucket_start[row])):
                 return out
             if not p.opened:
                 out = put(out, b',"histogram":' if self.vector else b',"histograms":[', 13 if self.vector else 15)
@@ -235,7 +237,7 @@ cdef class Results:
                 out = put(out, b",", 1)
             out = put(out, b"[", 1)
             out = put(write_stamp(out, h.timestamps[p.next]), b",", 1)
-            out = put(write_histogram(out, h, p.next), b"]", 1)
+            out = put(write_histogram(out, h, row), b"]", 1)
             p.next += 1
         if self.lacks(out, end, ROW):
             return out
@@ -281,11 +283,13 @@ cdef const int64_t[::1] start_column(object column, Py_ssize_t rows, Py_ssize_t 
     return view
 
 
-cdef set_histograms(Results results, object columns, Py_ssize_t rows):
-    """Borrows HistogramColumns whose `start` has one entry per row and one more; checks what the loop relies on."""
-    cdef const int64_t[::1] start = start_column(columns.start, rows, len(columns.timestamps))
-    cdef Py_ssize_t count = len(columns.timestamps)
-    cdef const int64_t[::1] timestamps = int64_column(columns.timestamps, count)
+cdef set_histograms(Results results, object points, Py_ssize_t series):
+    """Borrows histogram points and the columns they refer to; checks what the loop relies on."""
+    columns = points.columns
+    cdef Py_ssize_t shown = len(points.row), count = len(columns.count)
+    cdef const int64_t[::1] start = start_column(points.start, series, shown)
+    cdef const int64_t[::1] row = int64_column(points.row, shown)
+    cdef const int64_t[::1] timestamps = int64_column(points.timestamps, shown)
     cdef const double[::1] counts = double_column(columns.count, count)
     cdef const double[::1] zero_counts = double_column(columns.zero_count, count)
     cdef const double[::1] sums = double_column(columns.sum, count)
@@ -294,9 +298,12 @@ cdef set_histograms(Results results, object columns, Py_ssize_t rows):
     cdef const int32_t[::1] layout = np.ascontiguousarray(columns.layout, dtype=np.int32)
     if count and (len(layout) < count or np.min(layout) < 0 or np.max(layout) >= len(columns.layouts)):
         raise ValueError("a histogram refers to no layout")
-    if not count:
+    if not shown:
         return
+    if np.min(row) < 0 or np.max(row) >= count:
+        raise ValueError("a histogram point refers to no row")
     results.has_histograms = True
+    results.histograms.row = &row[0]
     results.histograms.start = &start[0]
     results.histograms.timestamps = &timestamps[0]
     results.histograms.count = &counts[0]
@@ -305,7 +312,7 @@ cdef set_histograms(Results results, object columns, Py_ssize_t rows):
     results.histograms.layout = &layout[0]
     results.histograms.bucket_start = &bucket_start[0]
     results.histograms.buckets = &buckets[0] if buckets.shape[0] else NULL
-    results.kept += [start, timestamps, counts, zero_counts, sums, bucket_start, buckets, layout]
+    results.kept += [start, row, timestamps, counts, zero_counts, sums, bucket_start, buckets, layout]
     set_layouts(results, columns.layouts)
 
 
@@ -356,8 +363,10 @@ def print_matrix(labels, values, int64_t start_ms, int64_t step_ms, histograms=N
     """The JSON array of a range result whose points lie on steps.
 
     labels: LabelColumn of n; values: float64[n, steps], absent points as the staleness marker's bits; column j is the
-    time start_ms + j * step_ms. histograms: HistogramColumns with start int64[n + 1], or None. Series without any point
-    are left out. Returns an iterator of bytes of about ``piece_bytes`` each, which borrows the arrays until it is exhausted.
+    time start_ms + j * step_ms. histograms: None, or an object with ``columns`` (HistogramColumns), start: int64[n + 1],
+    row: int64[points] and timestamps: int64[points] ms: series i shows row[p] of the columns for each of its points p.
+    Series without any point are left out. Returns an iterator of bytes of about ``piece_bytes`` each, which borrows the
+    arrays until it is exhausted.
     Raises CorruptData for a malformed label block, ValueError for columns that do not fit together.
     """
     cdef Results results = new_results(labels, histograms, piece_bytes)
@@ -395,8 +404,8 @@ def print_samples(labels, start, timestamps, values, histograms=None, *, piece_b
 def print_vector(labels, values, timestamps, histograms=None, *, piece_bytes=PIECE_BYTES):
     """The JSON array of an instant vector.
 
-    values: float64[n]; timestamps: int64[n] ms; histograms: HistogramColumns with start int64[n + 1] and at most one
-    row per series, whose value is then absent (the staleness marker's bits); or None. Else as ``print_matrix``.
+    values: float64[n]; timestamps: int64[n] ms; a series has at most one histogram point, and then its value is absent
+    (the staleness marker's bits). Else as ``print_matrix``.
     """
     cdef Results results = new_results(labels, histograms, piece_bytes)
     array = np.ascontiguousarray(values, dtype=np.float64)

@@ -26,8 +26,10 @@ cdef struct Layouts:
 
 
 cdef struct Histograms:
+    # Series i has the points [start[i], start[i + 1]); point p is at timestamps[p] and shows row[p] of the columns below.
     const int64_t* start
     const int64_t* timestamps
+    const int64_t* row
     const double* count
     const double* zero_count
     const double* sum

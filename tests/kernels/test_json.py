@@ -6,6 +6,7 @@ import json
 import math
 import random
 import struct
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -222,7 +223,22 @@ def test_columns_that_do_not_fit_are_refused():
             list(print_it())
 
 
-def histograms(start: list[int]) -> HistogramColumns:
+@dataclass
+class Points:
+    columns: HistogramColumns
+    start: list[int]
+    row: list[int]
+    timestamps: list[int]
+
+
+def histograms(start: list[int], row: list[int] | None = None) -> Points:
+    """Points of some series that show the rows in their order, or as given."""
+    times = [1000, 2500, 3000]
+    row = [0, 1, 2][: start[-1]] if row is None else row
+    return Points(histogram_columns(), start, row, times[: len(row)])
+
+
+def histogram_columns() -> HistogramColumns:
     """Three rows: schema 0 with both signs and a zero bucket; custom bounds; nothing but a count."""
     layouts = HistogramLayouts(
         schema=np.array([0, -53, 1], np.int32),
@@ -237,9 +253,9 @@ def histograms(start: list[int]) -> HistogramColumns:
         negative_buckets=np.array([2, 0, 0]),
     )
     return HistogramColumns(
-        start=np.array(start),
-        chunk_reset=np.zeros(len(start) - 1, np.uint8),
-        timestamps=np.array([1000, 2500, 3000]),
+        start=np.array([0, 3]),
+        chunk_reset=np.zeros(1, np.uint8),
+        timestamps=np.array([0, 0, 0]),
         count=np.array([21.5, 6.0, 0.0]),
         zero_count=np.array([2.0, 0.0, 0.0]),
         sum=np.array([-3.25, 9.0, math.nan]),
@@ -278,25 +294,34 @@ def test_histograms_print_their_buckets():
 
 def test_a_zero_bucket_cuts_into_its_neighbours():
     """A bucket that overlaps the zero bucket starts at the threshold."""
-    columns = histograms([0, 1])
-    columns.layouts.zero_threshold[0] = 0.75
-    text = b"".join(_json.print_vector(labels_from_dicts([{}]), np.array([ABSENT]), np.array([0]), columns)).decode()
+    points = histograms([0, 1])
+    points.columns.layouts.zero_threshold[0] = 0.75
+    text = b"".join(_json.print_vector(labels_from_dicts([{}]), np.array([ABSENT]), np.array([0]), points)).decode()
     assert '[0,"0.75","1","1"]' in text and '[1,"-1","-0.75","5"]' in text and '[3,"-0.75","0.75","2"]' in text
 
 
 def test_histogram_columns_that_do_not_fit_are_refused():
     """Layout numbers, schemas and offsets are checked before anything is read."""
     labels, values = labels_from_dicts([{}]), np.array([ABSENT])
-    for change in ("layout", "schema", "bucket_start"):
-        columns = histograms([0, 1])
+    for change in ("layout", "schema", "bucket_start", "row"):
+        points = histograms([0, 1])
         if change == "layout":
-            columns.layout[0] = 9
+            points.columns.layout[0] = 9
         elif change == "schema":
-            columns.layouts.schema[0] = 30
+            points.columns.layouts.schema[0] = 30
+        elif change == "bucket_start":
+            points.columns.bucket_start[1] = 99
         else:
-            columns.bucket_start[1] = 99
+            points.row[0] = 3
         with pytest.raises(ValueError):
-            list(_json.print_vector(labels, values, np.array([0]), columns))
+            list(_json.print_vector(labels, values, np.array([0]), points))
+
+
+def test_points_choose_their_rows():
+    """A row of the columns may be shown anywhere, any number of times."""
+    points = histograms([0, 2], [1, 1])
+    text = b"".join(_json.print_samples(labels_from_dicts([{}]), [0, 0], [], [], points)).decode()
+    assert text == f'[{{"metric":{{}},"histograms":[[1,{SECOND}],[2.500,{SECOND}]]}}]'
 
 
 def test_bucket_bounds():
