@@ -1,0 +1,164 @@
+/* Several steps at a time: the arithmetic of windows and groups in the compiler's vector types.
+ *
+ * Every function here gives the bits that the plain sequential loop gives: a lane is one step, so the order of
+ * additions inside a step never changes. _lanes_width.h holds the loops for one vector width; it is compiled for
+ * AVX-512, AVX2 and the baseline, and the first call picks what the CPU has. -ffp-contract=off keeps multiply and add
+ * apart in all of them. Absence in a step row is the staleness marker's bit pattern, a signalling NaN, which no
+ * arithmetic produces.
+ */
+#ifndef PYTHANOS_LANES_H
+#define PYTHANOS_LANES_H
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define PT_STALE_BITS 0x7FF0000000000002LL
+
+static inline int pt_absent(double x) {
+    int64_t bits;
+    memcpy(&bits, &x, 8);
+    return bits == PT_STALE_BITS;
+}
+
+static inline double pt_absent_value(void) {
+    const int64_t bits = PT_STALE_BITS;
+    double x;
+    memcpy(&x, &bits, 8);
+    return x;
+}
+
+/* out[k] = how many of the n rising times are at most first + k * step. Branches, not moves: scrapes are regular enough to be
+ * predicted, and a move would chain the loads of all steps. */
+static inline void pt_count_until(
+    const int64_t* t, int32_t n, int64_t first, int64_t step, int64_t steps, int32_t* out) {
+    int32_t at = 0;
+    for (int64_t k = 0; k < steps; k++, first += step) {
+        while (at < n && t[at] <= first) at++;
+        out[k] = at;
+    }
+}
+
+/* Neumaier's form of Kahan's sum, with the compensation dropped at an overflow, as Prometheus adds. */
+static inline void pt_kahan(double x, double* sum, double* comp) {
+    const double s = *sum, t = s + x;
+    if (t > DBL_MAX || t < -DBL_MAX) *comp = 0;
+    else if (fabs(s) >= fabs(x)) *comp += (s - t) + x;
+    else *comp += (x - t) + s;
+    *sum = t;
+}
+
+/* The mean as Prometheus takes it: sum divided by count while the sum is finite, an incremental mean from there on. */
+static inline double pt_avg(const double* v, int64_t n) {
+    double sum = v[0], comp = 0, mean = 0, count = 1;
+    int incremental = 0;
+    for (int64_t i = 1; i < n; i++) {
+        count = (double)(i + 1);
+        if (!incremental) {
+            double s = sum, c = comp;
+            pt_kahan(v[i], &s, &c);
+            if (!(s > DBL_MAX || s < -DBL_MAX)) {
+                sum = s;
+                comp = c;
+                continue;
+            }
+            incremental = 1;
+            mean = sum / (count - 1);
+            comp /= count - 1;
+        }
+        const double q = (count - 1) / count;
+        mean = q * mean;
+        comp = q * comp;
+        pt_kahan(v[i] / count, &mean, &comp);
+    }
+    return incremental ? mean + comp : sum / count + comp / count;
+}
+
+/* What a rate is made of, one row of steps each; all durations in ms as exact doubles. */
+typedef struct {
+    double* to_start;   /* first sample - range start */
+    double* to_end;     /* range end - last sample */
+    double* sampled;    /* last sample - first sample */
+    double* intervals;  /* samples - 1; 0 or less: no result */
+    double* increase;   /* last - first, plus the values lost in resets */
+    double* first;      /* first value */
+} pt_rate_rows;
+
+#define PT_JOIN2(a, b) a##b
+#define PT_JOIN(a, b) PT_JOIN2(a, b)
+
+#define PT_W 2
+#define PT_NAME(name) PT_JOIN(name, _2)
+#define PT_TARGET
+#include "_lanes_width.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define PT_W 4
+#define PT_NAME(name) PT_JOIN(name, _4)
+#define PT_TARGET __attribute__((target("avx2")))
+#include "_lanes_width.h"
+
+#define PT_W 8
+#define PT_NAME(name) PT_JOIN(name, _8)
+#define PT_TARGET __attribute__((target("avx512f,avx512dq,avx512vl,prefer-vector-width=512")))
+#include "_lanes_width.h"
+
+/* 8, 4 or 2 lanes; pt_force_width (0: no limit) lets a test compare the variants. */
+static int pt_force_width = 0;
+
+static inline int pt_width(void) {
+    static int width = 0;
+    if (width == 0) {
+        __builtin_cpu_init();
+        width = __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") ? 8
+                : __builtin_cpu_supports("avx2")                                       ? 4
+                                                                                       : 2;
+    }
+    return pt_force_width && pt_force_width < width ? pt_force_width : width;
+}
+
+#define PT_CALL(name, ...)                            \
+    do {                                              \
+        const int w_ = pt_width();                    \
+        if (w_ == 8) PT_JOIN(name, _8)(__VA_ARGS__);      \
+        else if (w_ == 4) PT_JOIN(name, _4)(__VA_ARGS__); \
+        else PT_JOIN(name, _2)(__VA_ARGS__);              \
+    } while (0)
+#else
+static int pt_force_width = 0;
+#define PT_CALL(name, ...) PT_JOIN(name, _2)(__VA_ARGS__)
+#endif
+
+#define PT_WINDOWS(name)                                                                                            \
+    static inline void name(const double* v, const int32_t* lo, const int32_t* hi, int64_t steps, double* out) {    \
+        PT_CALL(name, v, lo, hi, steps, out);                                                                       \
+    }
+PT_WINDOWS(pt_sum_windows)
+PT_WINDOWS(pt_avg_windows)
+PT_WINDOWS(pt_max_windows)
+PT_WINDOWS(pt_min_windows)
+
+static inline void pt_extrapolate(pt_rate_rows r, int64_t steps, int counter, double range_seconds, double* out) {
+    PT_CALL(pt_extrapolate, r, steps, counter, range_seconds, out);
+}
+static inline int pt_has_stale(const double* v, int64_t n) {
+    int found = 0;
+    PT_CALL(pt_has_stale, v, n, &found);
+    return found;
+}
+static inline void pt_sum_row(const double* x, double* sum, double* comp, int64_t steps) {
+    PT_CALL(pt_sum_row, x, sum, comp, steps);
+}
+static inline void pt_count_row(const double* x, double* count, int64_t steps) {
+    PT_CALL(pt_count_row, x, count, steps);
+}
+static inline int pt_has_inf(const double* x, int64_t n) {
+    int found = 0;
+    PT_CALL(pt_has_inf, x, n, &found);
+    return found;
+}
+static inline void pt_max_row(const double* x, double* best, int64_t steps) { PT_CALL(pt_max_row, x, best, steps); }
+static inline void pt_min_row(const double* x, double* best, int64_t steps) { PT_CALL(pt_min_row, x, best, steps); }
+
+#endif

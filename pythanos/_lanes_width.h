@@ -1,0 +1,248 @@
+/* The loops of _lanes.h for vectors of PT_W doubles; included once per width, no guard.
+ *
+ * Kept to forms that gcc 12 turns into masked moves: a comparison is stored in a mask and used by one kind of select;
+ * masks are never combined, selects are nested.
+ */
+#define vec PT_NAME(pt_vec)
+#define mask PT_NAME(pt_mask)
+#define LOAD(p) (*(const vec*)(p))
+#define STORE(p, x) (*(vec*)(p) = (x))
+#define SELECT(condition, a, b)                                       \
+    ({                                                                \
+        const mask m_ = (mask)(condition);                            \
+        (vec)(((mask)(a) & m_) | ((mask)(b) & ~m_));                  \
+    })
+#define ABS(a) ((vec)((mask)(a) & 0x7FFFFFFFFFFFFFFFLL))
+#define KAHAN(x, s, c)                                                \
+    do {                                                              \
+        const vec t_ = (s) + (x);                                     \
+        const mask big_ = (mask)(ABS(s) >= ABS(x));                   \
+        const vec hi_ = SELECT(big_, s, x), lo_ = SELECT(big_, x, s); \
+        const vec c_ = (c) + ((hi_ - t_) + lo_);                      \
+        (c) = SELECT(ABS(t_) > DBL_MAX, (vec){0}, c_);                \
+        (s) = t_;                                                     \
+    } while (0)
+
+typedef double vec __attribute__((vector_size(8 * PT_W), aligned(8), may_alias));
+typedef long long mask __attribute__((vector_size(8 * PT_W), aligned(8), may_alias));
+
+/* Whether the windows begin at neighbouring samples, and the size of the smallest; 0 if there are fewer than PT_W. */
+static inline int32_t PT_NAME(pt_shape)(const int32_t* lo, const int32_t* hi, int lanes, int* dense) {
+    int32_t least = hi[0] - lo[0];
+    int d = 1;
+    if (lanes < PT_W) return 0;
+    for (int j = 1; j < PT_W; j++) {
+        const int32_t n = hi[j] - lo[j];
+        if (n < least) least = n;
+        d &= lo[j] == lo[0] + j;
+    }
+    *dense = d;
+    return least > 0 ? least : 0;
+}
+
+/* Sample i of each window. */
+PT_TARGET static inline void PT_NAME(pt_gather)(const double* v, const int32_t* lo, int32_t i, double* x) {
+    for (int j = 0; j < PT_W; j++) x[j] = v[lo[j] + i];
+}
+
+/* Runs BODY(x) for samples [from, least) of PT_W windows. */
+#define EACH_SAMPLE(from, BODY)                              \
+    if (dense) {                                             \
+        for (int32_t i = (from); i < least; i++) {           \
+            const vec x = LOAD(v + lo[k] + i);               \
+            BODY                                             \
+        }                                                    \
+    } else {                                                 \
+        for (int32_t i = (from); i < least; i++) {           \
+            double lane[PT_W];                               \
+            PT_NAME(pt_gather)(v, lo + k, i, lane);          \
+            const vec x = LOAD(lane);                        \
+            BODY                                             \
+        }                                                    \
+    }
+
+/* out[k] = sum of v[lo[k], hi[k]); empty windows are absent. */
+PT_TARGET static void PT_NAME(pt_sum_windows)(
+    const double* v, const int32_t* lo, const int32_t* hi, int64_t steps, double* out) {
+    for (int64_t k = 0; k < steps; k += PT_W) {
+        const int lanes = steps - k < PT_W ? (int)(steps - k) : PT_W;
+        double sum[PT_W], comp[PT_W];
+        int dense = 0;
+        const int32_t least = PT_NAME(pt_shape)(lo + k, hi + k, lanes, &dense);
+        vec s = {0}, c = {0};
+        EACH_SAMPLE(0, KAHAN(x, s, c);)
+        STORE(sum, s);
+        STORE(comp, c);
+        for (int j = 0; j < lanes; j++) {
+            const int32_t from = lo[k + j], to = hi[k + j];
+            for (int32_t i = from + least; i < to; i++) pt_kahan(v[i], &sum[j], &comp[j]);
+            out[k + j] = to <= from ? pt_absent_value() : fabs(sum[j]) > DBL_MAX ? sum[j] : sum[j] + comp[j];
+        }
+    }
+}
+
+PT_TARGET static void PT_NAME(pt_avg_windows)(
+    const double* v, const int32_t* lo, const int32_t* hi, int64_t steps, double* out) {
+    for (int64_t k = 0; k < steps; k += PT_W) {
+        const int lanes = steps - k < PT_W ? (int)(steps - k) : PT_W;
+        double sum[PT_W], comp[PT_W];
+        int dense = 0;
+        const int32_t least = PT_NAME(pt_shape)(lo + k, hi + k, lanes, &dense);
+        if (least) {
+            PT_NAME(pt_gather)(v, lo + k, 0, sum);
+            vec s = LOAD(sum), c = {0};
+            EACH_SAMPLE(1, KAHAN(x, s, c);)
+            STORE(sum, s);
+            STORE(comp, c);
+        }
+        for (int j = 0; j < lanes; j++) {
+            const int32_t from = lo[k + j], n = hi[k + j] - from;
+            if (n <= 0 || !least) {
+                out[k + j] = n <= 0 ? pt_absent_value() : pt_avg(v + from, n);
+                continue;
+            }
+            for (int32_t i = least; i < n; i++) pt_kahan(v[from + i], &sum[j], &comp[j]);
+            /* Infinity stays in a sum and NaN follows it: only those need the careful way. */
+            const double s = sum[j];
+            out[k + j] = s - s != 0 ? pt_avg(v + from, n) : s / (double)n + comp[j] / (double)n;
+        }
+    }
+}
+
+/* The largest or smallest value; NaN only where there is nothing else; the first of equals. */
+#define EXTREME(name, CMP)                                                                  \
+    PT_TARGET static void PT_NAME(name)(                                                    \
+        const double* v, const int32_t* lo, const int32_t* hi, int64_t steps, double* out) { \
+        for (int64_t k = 0; k < steps; k += PT_W) {                                         \
+            const int lanes = steps - k < PT_W ? (int)(steps - k) : PT_W;                   \
+            double best[PT_W];                                                              \
+            int dense = 0;                                                                  \
+            const int32_t least = PT_NAME(pt_shape)(lo + k, hi + k, lanes, &dense);         \
+            if (least) {                                                                    \
+                PT_NAME(pt_gather)(v, lo + k, 0, best);                                     \
+                vec m = LOAD(best);                                                         \
+                EACH_SAMPLE(1, const vec better = SELECT(x CMP m, x, m); m = SELECT(m != m, x, better);) \
+                STORE(best, m);                                                             \
+            }                                                                               \
+            for (int j = 0; j < lanes; j++) {                                               \
+                const int32_t from = lo[k + j], to = hi[k + j];                             \
+                if (to <= from) {                                                           \
+                    out[k + j] = pt_absent_value();                                         \
+                    continue;                                                               \
+                }                                                                           \
+                double m = least ? best[j] : v[from];                                       \
+                for (int32_t i = from + (least ? least : 1); i < to; i++)                   \
+                    if (v[i] CMP m || m != m) m = v[i];                                     \
+                out[k + j] = m;                                                             \
+            }                                                                               \
+        }                                                                                   \
+    }
+EXTREME(pt_max_windows, >)
+EXTREME(pt_min_windows, <)
+
+/* Prometheus' extrapolation to the edges of the range; range_seconds 0 for an increase or delta. Rows are padded. */
+PT_TARGET static void PT_NAME(pt_extrapolate)(
+    pt_rate_rows r, int64_t steps, int counter, double range_seconds, double* out) {
+    const vec absent = (vec)((mask){0} + PT_STALE_BITS), one = (vec){0} + 1.0;
+    for (int64_t k = 0; k < steps; k += PT_W) {
+        const vec intervals = LOAD(r.intervals + k), increase = LOAD(r.increase + k);
+        const vec sampled = LOAD(r.sampled + k) / 1000.0;
+        const vec average = sampled / intervals, threshold = average * 1.1, half = average / 2.0;
+        vec to_start = LOAD(r.to_start + k) / 1000.0, to_end = LOAD(r.to_end + k) / 1000.0;
+        to_start = SELECT(to_start >= threshold, half, to_start);
+        if (counter) {
+            const vec first = LOAD(r.first + k);
+            const vec zero_point = SELECT(first >= 0.0, sampled * (first / increase), to_start);
+            const vec to_zero = SELECT(increase > 0.0, zero_point, to_start);
+            to_start = SELECT(to_zero < to_start, to_zero, to_start);
+        }
+        to_end = SELECT(to_end >= threshold, half, to_end);
+        const vec stretched = (sampled + to_start + to_end) / sampled;
+        vec factor = SELECT(sampled != 0.0, stretched, one);
+        if (range_seconds != 0) factor = factor / range_seconds;
+        const vec scaled = increase * factor;
+        const vec result = SELECT(intervals > 0.0, scaled, absent);
+        if (steps - k >= PT_W) STORE(out + k, result);
+        else
+            for (int j = 0; j < steps - k; j++) out[k + j] = result[j];
+    }
+}
+
+PT_TARGET static void PT_NAME(pt_has_stale)(const double* v, int64_t n, int* found) {
+    long long any = 0;
+    for (int64_t i = 0; i < n; i++) {
+        long long bits;
+        memcpy(&bits, v + i, 8);
+        any |= bits == PT_STALE_BITS;
+    }
+    *found = any != 0;
+}
+
+/* Adds one row of steps into a group's rows; sum is absent until its first sample, whose bits it takes over. */
+PT_TARGET static void PT_NAME(pt_sum_row)(const double* x, double* sum, double* comp, int64_t steps) {
+    int64_t k = 0;
+    for (; k + PT_W <= steps; k += PT_W) {
+        const vec xs = LOAD(x + k), s = LOAD(sum + k), c = LOAD(comp + k);
+        const mask fresh = (mask)((mask)s == PT_STALE_BITS), gone = (mask)((mask)xs == PT_STALE_BITS);
+        vec t = s, u = c;
+        KAHAN(xs, t, u);
+        t = SELECT(fresh, xs, t);
+        u = SELECT(fresh, c, u);
+        STORE(sum + k, SELECT(gone, s, t));
+        STORE(comp + k, SELECT(gone, c, u));
+    }
+    for (; k < steps; k++) {
+        if (pt_absent(x[k])) continue;
+        if (pt_absent(sum[k])) sum[k] = x[k];
+        else pt_kahan(x[k], &sum[k], &comp[k]);
+    }
+}
+
+/* Counts the samples of a row; absent until the first. */
+PT_TARGET static void PT_NAME(pt_count_row)(const double* x, double* count, int64_t steps) {
+    const vec one = (vec){0} + 1.0;
+    int64_t k = 0;
+    for (; k + PT_W <= steps; k += PT_W) {
+        const vec c = LOAD(count + k), more = c + one;
+        const mask fresh = (mask)((mask)c == PT_STALE_BITS), gone = (mask)((mask)LOAD(x + k) == PT_STALE_BITS);
+        const vec next = SELECT(fresh, one, more);
+        STORE(count + k, SELECT(gone, c, next));
+    }
+    for (; k < steps; k++)
+        if (!pt_absent(x[k])) count[k] = pt_absent(count[k]) ? 1 : count[k] + 1;
+}
+
+/* Whether a sum has overflowed. */
+PT_TARGET static void PT_NAME(pt_has_inf)(const double* x, int64_t n, int* found) {
+    long long any = 0;
+    for (int64_t i = 0; i < n; i++) any |= fabs(x[i]) > DBL_MAX;
+    *found = any != 0;
+}
+
+#define EXTREME_ROW(name, CMP)                                                                  \
+    PT_TARGET static void PT_NAME(name)(const double* x, double* best, int64_t steps) {         \
+        int64_t k = 0;                                                                          \
+        for (; k + PT_W <= steps; k += PT_W) {                                                  \
+            const vec xs = LOAD(x + k), b = LOAD(best + k);                                     \
+            const vec larger = SELECT(xs CMP b, xs, b), better = SELECT(b != b, xs, larger);    \
+            STORE(best + k, SELECT((mask)xs == PT_STALE_BITS, b, better));                      \
+        }                                                                                       \
+        for (; k < steps; k++)                                                                  \
+            if (!pt_absent(x[k]) && (x[k] CMP best[k] || best[k] != best[k])) best[k] = x[k];   \
+    }
+EXTREME_ROW(pt_max_row, >)
+EXTREME_ROW(pt_min_row, <)
+
+#undef vec
+#undef mask
+#undef LOAD
+#undef STORE
+#undef SELECT
+#undef ABS
+#undef KAHAN
+#undef EACH_SAMPLE
+#undef EXTREME
+#undef EXTREME_ROW
+#undef PT_W
+#undef PT_NAME
+#undef PT_TARGET

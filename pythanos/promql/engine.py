@@ -1,0 +1,239 @@
+"""The engine: text to answer. Parse, preprocess, plan, optimize, build operators, evaluate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pythanos import _labels, _windows
+from pythanos.context import RequestContext
+from pythanos.errors import BadRequest
+from pythanos.model.series import LabelColumn, SampleBatch
+from pythanos.promql.accounting import Account, QueryLimits, QueryStats
+from pythanos.promql.annotations import Annotations, Severity
+from pythanos.promql.operators.build import OperatorBuilder
+from pythanos.promql.operators.operator import (
+    METADATA_LABELS,
+    Block,
+    Evaluation,
+    EvaluationOptions,
+    merged_duplicates,
+)
+from pythanos.promql.operators.ranges import subquery_steps
+from pythanos.promql.operators.scan import data_steps, decoded, open_selection, select_hints
+from pythanos.promql.plan.build import build_plan
+from pythanos.promql.plan.explain import Explained, explain
+from pythanos.promql.plan.fold_constants import fold_constants
+from pythanos.promql.plan.nodes import Node, RangeSelect, StepInvariant, Subquery, Text
+from pythanos.promql.plan.select_hints import hint_selects
+from pythanos.promql.queryable import Queryable
+from pythanos.promql.syntax.ast import ValueType
+from pythanos.promql.syntax.cursor import ParserOptions
+from pythanos.promql.syntax.parser import parse
+from pythanos.promql.tree.preprocess import QueryTimes, preprocess
+from pythanos.promql.values import Matrix, RangeVector, Scalar, Steps, String, Value, Vector
+from pythanos.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What holds for all queries. Durations in ms.
+
+    ``delayed_names``: flag promql-delayed-name-removal; ``type_and_unit_labels``, ``use_start_timestamps`` likewise.
+    ``subquery_step_ms`` is the step of subqueries that name none.
+    """
+
+    lookback_ms: int = 300_000
+    subquery_step_ms: int = 60_000
+    limits: QueryLimits = field(default_factory=QueryLimits)
+    parser: ParserOptions = field(default_factory=ParserOptions)
+    delayed_names: bool = False
+    type_and_unit_labels: bool = False
+    use_start_timestamps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InstantQuery:
+    """An expression at one time. ``lookback_ms`` 0: the engine's."""
+
+    text: str
+    time_ms: int
+    lookback_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RangeQuery:
+    """An expression at ``start_ms``, ``start_ms + step_ms``, ... up to and including ``end_ms``."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    step_ms: int
+    lookback_ms: int = 0
+
+
+@dataclass(slots=True)
+class QueryResult:
+    """An answer. ``store_warnings`` come from below the engine (partial response), ``annotations`` from the evaluation."""
+
+    query: str
+    value: Value
+    stats: QueryStats
+    store_warnings: list[str] = field(default_factory=list)
+    annotations: Annotations = field(default_factory=Annotations)
+
+    def warnings(self, limit: int = 10) -> list[str]:
+        """Store warnings, then the evaluation's with positions; at most ``limit`` of the latter and a line that counts the rest."""
+        return self.store_warnings + self.annotations.render(self.query, Severity.WARNING, limit)
+
+    def infos(self, limit: int = 10) -> list[str]:
+        return self.annotations.render(self.query, Severity.INFO, limit)
+
+
+class Engine:
+    """Evaluates queries over any Queryable; holds no state of a query, so threads may share it."""
+
+    def __init__(self, options: EngineOptions, workers: Workers) -> None:
+        self.options = options
+        self.workers = workers
+
+    def instant(self, ctx: RequestContext, queryable: Queryable, query: InstantQuery) -> QueryResult:
+        """The value at one time: any type.
+
+        Raises BadRequest (ParseError) for the text, NotSupported, QueryFailed for what the data does not allow, LimitExceeded,
+        QueryTimeout, QueryCanceled, and what the queryable raises.
+        """
+        plan = self.plan(query.text, QueryTimes(query.time_ms, query.time_ms))
+        evaluation = self._evaluation(ctx, queryable, query.lookback_ms)
+        steps = Steps(query.time_ms, 1, 1)
+        return self._answer(query.text, evaluation, plan, steps, instant=True)
+
+    def range(self, ctx: RequestContext, queryable: Queryable, query: RangeQuery) -> QueryResult:
+        """A Matrix in label order. Raises as ``instant``; BadRequest also for a step or a type that a range cannot have."""
+        if query.step_ms <= 0:
+            raise BadRequest("zero or negative query resolution step widths are not accepted. Try a positive integer")
+        plan = self.plan(query.text, QueryTimes(query.start_ms, query.end_ms, query.step_ms))
+        if plan.type not in (ValueType.SCALAR, ValueType.VECTOR):
+            kind = plan.type.documented
+            raise BadRequest(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
+        evaluation = self._evaluation(ctx, queryable, query.lookback_ms)
+        steps = Steps.between(query.start_ms, query.end_ms, query.step_ms)
+        return self._answer(query.text, evaluation, plan, steps, instant=False)
+
+    def plan(self, text: str, times: QueryTimes) -> Node:
+        """The optimized plan of a text. Raises BadRequest, NotSupported."""
+        tree = preprocess(parse(text, self.options.parser), times)
+        plan = build_plan(tree, self.options.subquery_step_ms)
+        for optimizer in (fold_constants, hint_selects):
+            plan = optimizer(plan)
+        return plan
+
+    def explain(self, text: str, times: QueryTimes | None = None) -> Explained:
+        """The plan of a text as a tree of names."""
+        return explain(self.plan(text, times or QueryTimes(0, 0)))
+
+    def _evaluation(self, ctx: RequestContext, queryable: Queryable, lookback_ms: int) -> Evaluation:
+        options = self.options
+        chosen = EvaluationOptions(
+            lookback_ms if lookback_ms > 0 else options.lookback_ms,
+            options.delayed_names,
+            options.type_and_unit_labels,
+            options.use_start_timestamps,
+        )
+        return Evaluation(ctx, queryable, self.workers.compute, chosen, Account(options.limits))
+
+    def _answer(self, text: str, evaluation: Evaluation, plan: Node, steps: Steps, *, instant: bool) -> QueryResult:
+        evaluation.ctx.check()
+        try:
+            value = _instant_value(evaluation, plan, steps) if instant else _range_value(evaluation, plan, steps)
+        finally:
+            evaluation.close()
+        warnings = [warning for selection in evaluation.selections for warning in selection.warnings]
+        return QueryResult(
+            text, value, evaluation.account.stats(), list(dict.fromkeys(warnings)), evaluation.annotations
+        )
+
+
+def _instant_value(evaluation: Evaluation, plan: Node, steps: Steps) -> Value:
+    inner = plan.expr if isinstance(plan, StepInvariant) else plan
+    if isinstance(inner, Text):
+        return String(steps.start_ms, inner.value)
+    if isinstance(inner, RangeSelect):
+        return _range_vector(evaluation, inner, steps)
+    builder = OperatorBuilder(evaluation)
+    if isinstance(inner, Subquery):
+        grid = subquery_steps(inner, steps)
+        return _matrix(evaluation.collect(builder.vector(inner.expr, grid)), evaluation, grid)
+    if plan.type is ValueType.SCALAR:
+        return Scalar(steps.start_ms, float(builder.scalar(plan, steps).row()[0]))
+    block = _with_names_removed(evaluation.collect(builder.vector(plan, steps)), evaluation)
+    return Vector(steps.start_ms, block.labels, np.ascontiguousarray(block.values[:, 0]))
+
+
+def _range_value(evaluation: Evaluation, plan: Node, steps: Steps) -> Matrix:
+    builder = OperatorBuilder(evaluation)
+    if plan.type is ValueType.SCALAR:
+        row = builder.scalar(plan, steps).row()
+        evaluation.account.hold(row.size, row.nbytes)
+        labels = _labels.labels_from_dicts([{}] if steps.count else [])
+        return Matrix(steps, labels, row.reshape(len(labels), steps.count))
+    return _matrix(evaluation.collect(builder.vector(plan, steps)), evaluation, steps)
+
+
+def _matrix(block: Block, evaluation: Evaluation, steps: Steps) -> Matrix:
+    block = _with_names_removed(block, evaluation)
+    order = _labels.sort_order(block.labels)
+    if (order[1:] > order[:-1]).all():
+        return Matrix(steps, block.labels, block.values)
+    return Matrix(steps, block.labels.take(order), block.values[order])
+
+
+def _with_names_removed(block: Block, evaluation: Evaluation) -> Block:
+    """With delayed name removal, the names go here; label sets that become equal are merged, or fail the query."""
+    if not evaluation.options.delayed_names:
+        return block
+    drop = block.drop_name
+    if drop is not None and drop.any():
+        index = np.where(drop, 0, 1)
+        for name in METADATA_LABELS:
+            block.labels = _labels.set_label(block.labels, name, ["", None], index)
+    return merged_duplicates(block)
+
+
+def _range_vector(evaluation: Evaluation, node: RangeSelect, steps: Steps) -> RangeVector:
+    """The samples of a bare range selector, series in label order."""
+    ends = data_steps(node.select, steps)
+    hints = select_hints(node.select, ends, node.range_ms, node.range_ms)
+    selection = open_selection(evaluation, node.select, hints)
+    columns: list[LabelColumn] = []
+    starts, times, values = [np.zeros(1, np.int64)], [], []
+    for batch in selection.batches:
+        evaluation.ctx.check()
+        samples = decoded(batch)
+        start, batch_times, batch_values = _windows.select_samples(
+            samples.start, samples.timestamps, samples.values, ends.start_ms - node.range_ms, ends.start_ms
+        )
+        count = len(batch_times)
+        evaluation.account.hold(count, 16 * count)
+        evaluation.account.scanned += count
+        evaluation.account.read += count
+        kept = np.diff(start) > 0
+        columns.append(samples.labels.take(kept))
+        starts.append(starts[-1][-1] + start[1:][kept])
+        times.append(batch_times)
+        values.append(batch_values)
+    if not columns:
+        return RangeVector(SampleBatch(_labels.labels_from_dicts([]), starts[0], np.zeros(0, np.int64), np.zeros(0)))
+    joined = SampleBatch(_labels.concat(columns), np.concatenate(starts), np.concatenate(times), np.concatenate(values))
+    return RangeVector(_in_label_order(joined))
+
+
+def _in_label_order(samples: SampleBatch) -> SampleBatch:
+    order = _labels.sort_order(samples.labels)
+    if (order[1:] > order[:-1]).all():
+        return samples
+    size = np.diff(samples.start)[order]
+    start = np.concatenate([np.zeros(1, np.int64), np.cumsum(size)])
+    rows = np.repeat(samples.start[order] - start[:-1], size) + np.arange(start[-1])
+    return SampleBatch(samples.labels.take(order), start, samples.timestamps[rows], samples.values[rows])

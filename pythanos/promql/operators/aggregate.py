@@ -1,0 +1,95 @@
+"""Aggregations that add: blocks are taken in order and added into the rows of their groups; no matrix of the operand exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+
+from pythanos._aggregate import Accumulator, GroupTable, Kind
+from pythanos.promql.operators.operator import METADATA_LABELS, Block, Evaluation, Job, Names, VectorOperator
+from pythanos.promql.plan.nodes import Aggregate
+from pythanos.promql.values import Steps
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "sum": Kind.SUM,
+        "avg": Kind.AVG,
+        "min": Kind.MIN,
+        "max": Kind.MAX,
+        "count": Kind.COUNT,
+        "group": Kind.GROUP,
+        "stddev": Kind.STDDEV,
+        "stdvar": Kind.STDVAR,
+    }
+)
+
+
+class Aggregation:
+    """sum, avg, min, max, count, group, stddev, stdvar."""
+
+    def __init__(self, evaluation: Evaluation, node: Aggregate, operand: VectorOperator) -> None:
+        self.evaluation = evaluation
+        self.kind = KINDS[node.op]
+        self.groups = group_table(node)
+        self.operand = operand
+        self.steps: Steps = operand.steps
+        self.names = group_names(node)
+
+    def jobs(self) -> Iterator[Job]:
+        account = self.evaluation.account
+        accumulator = Accumulator(self.kind, self.steps.count)
+        drops = Drops()
+        held = samples = 0
+        for block in self.evaluation.blocks(self.operand):
+            group = self.groups.assign(block.labels)
+            accumulator.add(block.values, group, len(self.groups))
+            drops.add(group, block)
+            grown = len(self.groups) * self.steps.count - samples, accumulator.nbytes - held
+            account.hold(*grown)
+            samples, held = samples + grown[0], held + grown[1]
+        count = len(self.groups)
+        block = Block(self.groups.labels(), accumulator.finish(count), drops.mask(count))
+        account.release(samples, held)
+        yield partial(_same, block)
+
+    def finished(self) -> None:
+        pass
+
+
+class Drops:
+    """Which groups have a member whose name is to go (delayed name removal)."""
+
+    def __init__(self) -> None:
+        self.groups: list[np.ndarray] = []
+
+    def add(self, group: np.ndarray, block: Block) -> None:
+        if block.drop_name is not None:
+            self.groups.append(group[block.drop_name])
+
+    def mask(self, count: int) -> np.ndarray | None:
+        if not self.groups:
+            return None
+        mask = np.zeros(count, np.bool_)
+        mask[np.concatenate(self.groups)] = True
+        return mask
+
+
+def group_table(node: Aggregate) -> GroupTable:
+    """Numbers groups by the labels that ``by`` names, or by all but those of ``without`` and the metric name."""
+    names = (*node.grouping, "__name__") if node.without else node.grouping
+    return GroupTable(names, by=not node.without)
+
+
+def group_names(node: Aggregate) -> Names:
+    """What the groups' label sets hold of metric names, types and units."""
+    named = set(node.grouping)
+    if node.without:
+        return Names.GONE if named.issuperset(METADATA_LABELS[1:]) else Names.MANY
+    return Names.MANY if named.intersection(METADATA_LABELS) else Names.GONE
+
+
+def _same(block: Block) -> Block:
+    return block

@@ -1,0 +1,168 @@
+"""Arithmetic and comparisons between vectors: rows find each other by their labels once, then rows meet rows.
+
+A match that is wrong at some steps only is an error only if it happens: the rare sides with several rows in a match group are
+checked step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pythanos import _labels, _rows
+from pythanos.errors import QueryFailed
+from pythanos.model.matchers import quote
+from pythanos.model.series import LabelColumn
+from pythanos.promql.functions.operators import ARITHMETIC, OPERATORS
+from pythanos.promql.operators.operator import (
+    METADATA_LABELS,
+    Block,
+    Evaluation,
+    Job,
+    Names,
+    VectorOperator,
+    empty_block,
+    merged_duplicates,
+)
+from pythanos.promql.plan.nodes import Binary, Cardinality
+
+
+@dataclass(slots=True)
+class _Pairs:
+    """Rows that meet: ``many[i]`` with ``one[i]``, in match group ``group[i]``; rows in the order of the many side."""
+
+    many: NDArray[np.int64]
+    one: NDArray[np.int64]
+    group: NDArray[np.int64]
+
+
+class VectorOperation:
+    """``lhs op rhs``. The "one" side is the right one, but for group_right."""
+
+    def __init__(self, evaluation: Evaluation, node: Binary, lhs: VectorOperator, rhs: VectorOperator) -> None:
+        if node.matching is None:
+            raise AssertionError(node)
+        self.evaluation = evaluation
+        self.node = node
+        self.matching = node.matching
+        self.lhs = lhs
+        self.rhs = rhs
+        self.steps = lhs.steps
+        self.swapped = node.matching.card is Cardinality.ONE_TO_MANY
+        self.drops_names = node.op in ARITHMETIC or (node.return_bool and not evaluation.options.delayed_names)
+        self.names = self._names()
+
+    def jobs(self) -> Iterator[Job]:
+        left = self.evaluation.collect(self.lhs)
+        right = self.evaluation.collect(self.rhs)
+        if not len(left) or not len(right):
+            yield partial(empty_block, self.steps.count)
+            return
+        many, one = (right, left) if self.swapped else (left, right)
+        columns = _labels.concat([many.labels, one.labels])
+        key, groups = _labels.group_by(columns, self.matching.labels, by=self.matching.on)
+        many_key, one_key = key[: len(many)], key[len(many) :]
+        self._refuse_many_to_many(many, one, one_key, len(groups))
+        pairs = _pairs(many_key, one_key, len(groups))
+        yield partial(self._evaluate, many, one, pairs)
+
+    def finished(self) -> None:
+        pass
+
+    def _names(self) -> Names:
+        matching = self.matching
+        if any(name in METADATA_LABELS for name in matching.include):
+            return Names.MANY
+        if matching.card is Cardinality.ONE_TO_ONE and matching.on and not set(matching.labels) & set(METADATA_LABELS):
+            return Names.GONE
+        if self.drops_names:
+            return Names.GONE
+        return self.rhs.names if self.swapped else self.lhs.names
+
+    def _evaluate(self, many: Block, one: Block, pairs: _Pairs) -> Block:
+        node = self.node
+        left, right, left_row, right_row = many, one, pairs.many, pairs.one
+        if self.swapped:
+            left, right, left_row, right_row = one, many, pairs.one, pairs.many
+        keep = _rows.Keep.BOOL if node.return_bool else _rows.Keep.LEFT
+        values = _rows.pairs(OPERATORS[node.op], left.values, left_row, right.values, right_row, keep=keep)
+        labels = self._result_labels(many.labels.take(pairs.many), one.labels, pairs.one)
+        self._refuse_ambiguous(many, one, pairs, labels)
+        block = Block(labels, values)
+        if node.return_bool and self.evaluation.options.delayed_names:
+            block.drop_name = np.ones(len(labels), np.bool_)
+        return merged_duplicates(block.without_empty())
+
+    def _result_labels(self, labels: LabelColumn, one: LabelColumn, row: NDArray[np.int64]) -> LabelColumn:
+        """The labels of the results: those of the "many" side, less the names, matched or ignored ones, plus included ones."""
+        matching = self.matching
+        if self.drops_names:
+            labels = _labels.drop_labels(labels, METADATA_LABELS)
+        if matching.card is Cardinality.ONE_TO_ONE:
+            edit = _labels.keep_labels if matching.on else _labels.drop_labels
+            return edit(labels, matching.labels) if matching.on or matching.labels else labels
+        for name in matching.include:
+            index, values = _labels.value_index(one, name)
+            labels = _labels.set_label(labels, name, values, index[row])
+        return labels
+
+    def _refuse_many_to_many(self, many: Block, one: Block, key: NDArray[np.int64], groups: int) -> None:
+        """Raises where two rows of the "one" side share a match group at a step at which both sides have samples."""
+        if not _repeats(key, groups):
+            return
+        everything = np.zeros(len(many), np.int64)
+        clash = _rows.find_clash(one.values, key, groups, _rows.presence(many.values, everything, 1)[0])
+        if clash is None:
+            return
+        first, second = sorted(format_labels(labels) for labels in _labels.to_dicts(one.labels.take(np.array(clash))))
+        edit = _labels.keep_labels if self.matching.on else _labels.drop_labels
+        names = self.matching.labels if self.matching.on else (*self.matching.labels, "__name__")
+        group = format_labels(_labels.to_dicts(edit(one.labels.take(np.array(clash[1:])), names))[0])
+        raise QueryFailed(
+            f"found duplicate series for the match group {group} on the {'left' if self.swapped else 'right'} hand-side of"
+            f" the operation: [{first}, {second}];many-to-many matching not allowed: matching labels must be unique on one side"
+        )
+
+    def _refuse_ambiguous(self, many: Block, one: Block, pairs: _Pairs, labels: LabelColumn) -> None:
+        """Raises where rows of the "many" side meet the same row and give the same labels, whatever the operator keeps."""
+        if self.matching.card is Cardinality.ONE_TO_ONE:
+            key, keys = pairs.group, int(pairs.group.max(initial=-1)) + 1
+            reason = "many-to-one matching must be explicit (group_left/group_right)"
+        else:
+            ids, _ = _labels.distinct(labels)
+            keys, key = np.unique(pairs.group * (len(labels) + 1) + ids, return_inverse=True)
+            keys, reason = len(keys), "grouping labels must ensure unique matches"
+        if not _repeats(key, keys):
+            return
+        met = _rows.pairs(OPERATORS["+"], many.values, pairs.many, one.values, pairs.one, keep=_rows.Keep.LEFT)
+        if _rows.find_clash(met, key, keys, np.ones(self.steps.count, np.uint8)) is not None:
+            raise QueryFailed(f"multiple matches for labels: {reason}")
+
+
+def _repeats(key: NDArray[np.int64], keys: int) -> bool:
+    return bool(len(key)) and int(np.bincount(key, minlength=keys).max()) > 1
+
+
+def _pairs(many_key: NDArray[np.int64], one_key: NDArray[np.int64], groups: int) -> _Pairs:
+    """Every row of the many side with every row of the one side in its match group: one of them, or some that take turns."""
+    order = np.argsort(one_key, kind="stable")
+    bounds = np.zeros(groups + 1, np.int64)
+    np.cumsum(np.bincount(one_key, minlength=groups), out=bounds[1:])
+    count = bounds[many_key + 1] - bounds[many_key]
+    many = np.repeat(np.arange(len(many_key)), count)
+    within = np.arange(len(many)) - np.repeat(np.cumsum(count) - count, count)
+    one = order[np.repeat(bounds[many_key], count) + within]
+    return _Pairs(many, one, many_key[many])
+
+
+def format_labels(labels: dict[str, str]) -> str:
+    """A label set as Prometheus prints it: ``{a="b", c="d"}``, names quoted where they are not plain."""
+    parts = []
+    for name, value in labels.items():
+        plain = name.isascii() and name.replace("_", "a").isalnum() and not name[0].isdigit()
+        parts.append(f"{name if plain else quote(name)}={quote(value)}")
+    return "{" + ", ".join(parts) + "}"

@@ -1,0 +1,140 @@
+"""Operators that work sample by sample: functions, arithmetic with a scalar, the minus sign, repetition over steps.
+
+They wrap the jobs of their operand, so that they run where its rows were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pythanos import _rows
+from pythanos.promql.functions.operators import ARITHMETIC, OPERATORS
+from pythanos.promql.operators.operator import (
+    Block,
+    Evaluation,
+    Job,
+    Names,
+    ScalarOperator,
+    VectorOperator,
+    merged_duplicates,
+    is_present,
+    require_distinct,
+    without_names,
+)
+from pythanos.promql.operators.scan import repeated
+from pythanos.promql.values import Steps
+
+# Changes a block's values in place.
+Change = Callable[[NDArray[np.float64], tuple[NDArray[np.float64], ...]], None]
+
+
+class Elementwise:
+    """A change of each sample. ``drops_names``: the result is no longer the metric."""
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        operand: VectorOperator,
+        change: Change,
+        scalars: tuple[ScalarOperator, ...] = (),
+        *,
+        drops_names: bool = True,
+    ) -> None:
+        self.evaluation = evaluation
+        self.operand = operand
+        self.change = change
+        self.scalars = scalars
+        self.drops_names = drops_names and not evaluation.options.delayed_names
+        self.marks_names = drops_names and evaluation.options.delayed_names
+        self.steps = operand.steps
+        self.names = Names.GONE if drops_names else operand.names
+        self._hashes: list[NDArray[np.uint64]] = []
+
+    def jobs(self) -> Iterator[Job]:
+        rows = tuple(np.ascontiguousarray(scalar.row()) for scalar in self.scalars)
+        if self.drops_names and self.operand.names is Names.MANY:
+            # Rows of different metrics may become one series: they have to be seen together.
+            block = self._apply(partial(self.evaluation.collect, self.operand), rows)
+            yield partial(merged_duplicates, block)
+            return
+        for job in self.operand.jobs():
+            yield partial(self._apply, job, rows)
+
+    def finished(self) -> None:
+        self.operand.finished()
+        require_distinct(self._hashes)
+
+    def _apply(self, job: Job, rows: tuple[NDArray[np.float64], ...]) -> Block:
+        block = job()
+        self.change(block.values, rows)
+        if self.drops_names and self.operand.names is not Names.GONE:
+            block = without_names(self.evaluation, block)
+            if self.operand.names is Names.SINGLE:
+                self._hashes.append(block.labels.hash)
+        elif self.marks_names:
+            block = without_names(self.evaluation, block)
+        return block
+
+
+class Repeat:
+    """What is evaluated at one step, at every step."""
+
+    def __init__(self, operand: VectorOperator, steps: Steps) -> None:
+        self.operand = operand
+        self.steps = steps
+        self.names = operand.names
+
+    def jobs(self) -> Iterator[Job]:
+        for job in self.operand.jobs():
+            yield partial(self._apply, job)
+
+    def finished(self) -> None:
+        self.operand.finished()
+
+    def _apply(self, job: Job) -> Block:
+        block = job()
+        block.values = repeated(block.values, self.steps)
+        return block
+
+
+def apply_function(function: _rows.Function) -> Change:
+    """The change by a function of ``functions.elements``, ``round`` or ``clamp``; scalars are its further arguments."""
+
+    def change(values: NDArray[np.float64], rows: tuple[NDArray[np.float64], ...]) -> None:
+        _rows.apply(function, values, *rows)
+
+    return change
+
+
+def put_scalar(values: NDArray[np.float64], rows: tuple[NDArray[np.float64], ...]) -> None:
+    """The change of every sample to the scalar of its step."""
+    np.copyto(values, rows[0], where=is_present(values))
+
+
+def apply_operator(op: str, *, scalar_left: bool, return_bool: bool) -> Change:
+    """The change by a binary operator whose other operand is the one scalar."""
+    operator = OPERATORS[op]
+    keep = _rows.Keep.BOOL if return_bool else _rows.Keep.LEFT
+
+    def change(values: NDArray[np.float64], rows: tuple[NDArray[np.float64], ...]) -> None:
+        _rows.with_scalar(operator, values, rows[0], scalar_left=scalar_left, keep=keep)
+
+    return change
+
+
+def scalar_operation(
+    evaluation: Evaluation,
+    op: str,
+    vector: VectorOperator,
+    scalar: ScalarOperator,
+    *,
+    scalar_left: bool,
+    return_bool: bool,
+) -> Elementwise:
+    """``vector op scalar`` or ``scalar op vector``; a comparison without bool filters, and keeps the names."""
+    change = apply_operator(op, scalar_left=scalar_left, return_bool=return_bool)
+    return Elementwise(evaluation, vector, change, (scalar,), drops_names=op in ARITHMETIC or return_bool)

@@ -1,0 +1,229 @@
+"""What operators are: makers of jobs that give blocks of rows, or of one row of numbers.
+
+A vector operator gives its series block by block: ``jobs()`` is pulled by the thread that evaluates the query and may wait for
+stores or reduce its operands; a job itself is a leaf for the compute pool (decode, window, arithmetic: one call, no waiting). An
+operator that works row by row wraps the jobs of its operand, so that a chain of such operators runs fused, in one job per
+batch. Jobs run ahead on several threads, blocks arrive in the order of the jobs; so a reduction adds in the order of the series,
+whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pythanos import _labels, _rows
+from pythanos.context import RequestContext
+from pythanos.errors import QueryFailed
+from pythanos.model.series import STALE_NAN_BITS, LabelColumn
+from pythanos.promql.accounting import Account
+from pythanos.promql.annotations import Annotation, Annotations
+from pythanos.promql.queryable import Queryable, Selection
+from pythanos.promql.values import Steps
+from pythanos.workers import Pool
+
+METADATA_LABELS = ("__name__", "__type__", "__unit__")
+DUPLICATES = "vector cannot contain metrics with the same labelset"
+_EMPTY = LabelColumn(b"", np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.uint64))
+
+
+@dataclass(slots=True)
+class Block:
+    """Some series of a vector at all steps.
+
+    labels: LabelColumn of n; values: float64[n, steps], absent where there is no sample, owned by whoever holds the block.
+    drop_name: bool[n] or None (no row): rows whose name, type and unit labels go at the end of the query (delayed name
+    removal; otherwise they have gone already). scanned, read: samples looked at for the block, per step and once.
+    """
+
+    labels: LabelColumn
+    values: NDArray[np.float64]
+    drop_name: NDArray[np.bool_] | None = None
+    scanned: int = 0
+    read: int = 0
+    annotations: list[Annotation] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Block:
+        """Some of the rows, copied; the counters stay with the block."""
+        drop = None if self.drop_name is None else self.drop_name[rows]
+        return Block(self.labels.take(rows), self.values[rows], drop, self.scanned, self.read, self.annotations)
+
+    def without_empty(self) -> Block:
+        """The rows that have a sample."""
+        present = _rows.present_rows(self.values)
+        return self if present.all() else self.take(present)
+
+
+Job = Callable[[], Block]
+
+
+class Names(enum.Enum):
+    """Whether the rows of an operator stay distinct when their name labels are taken away."""
+
+    GONE = "gone"
+    SINGLE = "single"
+    MANY = "many"
+
+
+class VectorOperator(Protocol):
+    """An operator that gives rows. ``steps`` is its grid; ``names`` says what its label sets hold of metric names."""
+
+    steps: Steps
+    names: Names
+
+    def jobs(self) -> Iterator[Job]: ...
+
+    def finished(self) -> None:
+        """Called when all blocks were taken. Raises QueryFailed where label sets of different blocks collide."""
+
+
+class ScalarOperator(Protocol):
+    """An operator that gives one number for each step."""
+
+    steps: Steps
+
+    def row(self) -> NDArray[np.float64]:
+        """float64[steps.count]; not to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """``delayed_names``: metric names are removed at the end of a query and not by each operator."""
+
+    lookback_ms: int
+    delayed_names: bool = False
+    type_and_unit_labels: bool = False
+    use_start_timestamps: bool = False
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """One evaluation of one query: what all its operators share."""
+
+    ctx: RequestContext
+    queryable: Queryable
+    compute: Pool
+    options: EvaluationOptions
+    account: Account
+    annotations: Annotations = field(default_factory=Annotations)
+    selections: list[Selection] = field(default_factory=list)
+
+    def blocks(self, operator: VectorOperator) -> Iterator[Block]:
+        """The blocks of an operator, in the order of its jobs.
+
+        Raises QueryTimeout, QueryCanceled, LimitExceeded, QueryFailed and what jobs raise. A single job runs in the calling
+        thread: a small query is over before another could be woken.
+        """
+        jobs = operator.jobs()
+        head = list(itertools.islice(jobs, 2))
+        if len(head) == 2:
+            yield from map(self._seen, self.compute.map(_run, itertools.chain(head, jobs)))
+        elif head:
+            yield self._seen(head[0]())
+        operator.finished()
+
+    def close(self) -> None:
+        """Ends the selections that were not read to their end."""
+        for selection in self.selections:
+            close = getattr(selection.batches, "close", None)
+            if close is not None:
+                close()
+
+    def _seen(self, block: Block) -> Block:
+        self.ctx.check()
+        account = self.account
+        account.scanned += block.scanned
+        account.read += block.read
+        points, nbytes = block.values.size, block.values.nbytes
+        account.hold(points, nbytes)
+        account.release(points, nbytes)
+        self.annotations.extend(block.annotations)
+        # Counted now; the block may be part of another one later.
+        block.scanned = block.read = 0
+        block.annotations = []
+        return block
+
+    def collect(self, operator: VectorOperator) -> Block:
+        """All rows of an operator that have a sample, as one block; its points are counted as held."""
+        parts = []
+        for block in self.blocks(operator):
+            kept = block.without_empty()
+            if len(kept):
+                self.account.hold(kept.values.size, kept.values.nbytes)
+                parts.append(kept)
+        return joined(parts, operator.steps.count)
+
+
+def _run(job: Job) -> Block:
+    return job()
+
+
+def empty_block(steps: int) -> Block:
+    return Block(_EMPTY, np.empty((0, steps)))
+
+
+def joined(blocks: list[Block], steps: int) -> Block:
+    """One block with the rows of all, which are emptied as it grows."""
+    if not blocks:
+        return empty_block(steps)
+    if len(blocks) == 1:
+        return blocks[0]
+    labels = _labels.concat([block.labels for block in blocks])
+    drop = None
+    if any(block.drop_name is not None for block in blocks):
+        drop = np.concatenate([drop_mask(block) for block in blocks])
+    values = np.empty((len(labels), steps))
+    at = 0
+    for block in blocks:
+        values[at : at + len(block)] = block.values
+        at += len(block)
+        block.values = block.values[:0]
+    return Block(labels, values, drop)
+
+
+def drop_mask(block: Block) -> NDArray[np.bool_]:
+    """bool[n]: the rows whose name is to go."""
+    return np.zeros(len(block), np.bool_) if block.drop_name is None else block.drop_name
+
+
+def without_names(evaluation: Evaluation, block: Block) -> Block:
+    """The block after a function that changes what a sample means: name, type and unit are dropped, now or at the end."""
+    if evaluation.options.delayed_names:
+        block.drop_name = np.ones(len(block), np.bool_)
+    else:
+        block.labels = _labels.drop_labels(block.labels, METADATA_LABELS)
+    return block
+
+
+def merged_duplicates(block: Block) -> Block:
+    """Rows with equal label sets laid over each other. Raises QueryFailed where two have a sample at one step."""
+    ids, first = _labels.distinct(block.labels)
+    if len(first) == len(block):
+        return block
+    values, clash = _rows.merge_rows(block.values, ids, len(first))
+    if clash:
+        raise QueryFailed(DUPLICATES)
+    drop = None if block.drop_name is None else block.drop_name[first]
+    return Block(block.labels.take(first), values, drop, block.scanned, block.read, block.annotations)
+
+
+def is_present(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which elements are samples."""
+    return values.view(np.int64) != STALE_NAN_BITS
+
+
+def require_distinct(hashes: list[NDArray[np.uint64]]) -> None:
+    """Raises QueryFailed if a label hash occurs twice among the rows of one vector."""
+    found = np.concatenate(hashes) if hashes else np.zeros(0, np.uint64)
+    found.sort()
+    if len(found) > 1 and (found[1:] == found[:-1]).any():
+        raise QueryFailed(DUPLICATES)

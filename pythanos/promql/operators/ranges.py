@@ -1,0 +1,227 @@
+"""Functions of range vectors, over the samples of a selector or over the steps of a subquery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pythanos import _labels, _windows
+from pythanos._windows import Function
+from pythanos.errors import QueryFailed
+from pythanos.model.matchers import quote
+from pythanos.model.series import LabelColumn, SampleBatch
+from pythanos.promql.annotations import Annotation, format_g, info, warning
+from pythanos.promql.functions.ranges import RangeFunction
+from pythanos.promql.operators.operator import (
+    Block,
+    Evaluation,
+    Job,
+    Names,
+    ScalarOperator,
+    VectorOperator,
+    require_distinct,
+    without_names,
+)
+from pythanos.promql.operators.scan import (
+    batch_jobs,
+    block_rows,
+    data_steps,
+    decoded,
+    metric_name,
+    open_selection,
+    select_hints,
+)
+from pythanos.promql.plan.nodes import RangeSelect, Subquery
+from pythanos.promql.queryable import EncodedSeries
+from pythanos.promql.values import Steps
+
+_COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
+
+
+class RangeOperator:
+    """The part that both kinds of range function share: windows over samples, names, annotations."""
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        function: RangeFunction,
+        steps: Steps,
+        ends: Steps,
+        range_ms: int,
+        position: int,
+        scalars: tuple[ScalarOperator, ...],
+    ) -> None:
+        """``ends`` are the window ends (one where ``@`` fixes them), ``position`` that of the range argument."""
+        self.evaluation = evaluation
+        self.function = function
+        self.steps = steps
+        self.ends = ends
+        self.range_ms = range_ms
+        self.position = position
+        self.scalars = scalars
+        self.parameters: tuple[NDArray[np.float64], ...] = ()
+        self.names = Names.GONE
+        self.known_name = ""
+        self._hashes: list[NDArray[np.uint64]] = []
+
+    def prepare(self) -> None:
+        """Evaluates the scalar arguments."""
+        self.parameters = tuple(np.ascontiguousarray(scalar.row()) for scalar in self.scalars)
+
+    def windows(self, samples: SampleBatch, drop_name: NDArray[np.bool_] | None = None) -> Block:
+        """The function over the windows of some series; runs in a job."""
+        if self.function.kernel is Function.SMOOTH and len(samples):
+            _check_factors("smoothing", self.parameters[0])
+            _check_factors("trend", self.parameters[1])
+        values = np.empty((len(samples), self.steps.count))
+        scanned, read = _windows.range_rows(
+            self.function.kernel,
+            samples.start,
+            samples.timestamps,
+            samples.values,
+            values,
+            first_end=self.ends.start_ms,
+            end_step=self.ends.step_ms if self.ends.count > 1 else 0,
+            range_ms=self.range_ms,
+            eval_start=self.steps.start_ms,
+            eval_step=self.steps.step_ms,
+            first_parameter=self.parameters[0] if self.parameters else None,
+            second_parameter=self.parameters[1] if len(self.parameters) > 1 else None,
+        )
+        block = Block(samples.labels, values, drop_name, scanned, read).without_empty()
+        block.annotations = self._annotations(block.labels)
+        if not self.function.keeps_name:
+            block = without_names(self.evaluation, block)
+            if not self.evaluation.options.delayed_names:
+                self._hashes.append(block.labels.hash)
+        return block
+
+    def finished(self) -> None:
+        require_distinct(self._hashes)
+
+    def _annotations(self, labels: LabelColumn) -> list[Annotation]:
+        found: list[Annotation] = []
+        if not len(labels):
+            return found
+        if self.function.counter:
+            found.extend(self._counter_infos(labels))
+        if self.function.kernel is Function.QUANTILE:
+            found.extend(invalid_quantiles(self.parameters[0], self.position))
+        return found
+
+    def _counter_infos(self, labels: LabelColumn) -> list[Annotation]:
+        """Doubts that a metric is a counter; histograms are not asked."""
+        if self.evaluation.options.type_and_unit_labels:
+            pairs = set(zip(_labels.values_of(labels, "__name__"), _labels.values_of(labels, "__type__"), strict=True))
+            text = 'metric might not be a counter, __type__ label is not set to "counter" or "histogram", got'
+            return [
+                info(f"{text} {quote(kind)}: {quote(name)}", self.position)
+                for name, kind in sorted(pairs)
+                if name and kind not in ("counter", "histogram")
+            ]
+        names = [self.known_name] if self.known_name else _labels.value_index(labels, "__name__")[1]
+        text = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket:"
+        return [
+            info(f"{text} {quote(name)}", self.position)
+            for name in names
+            if name and not name.endswith(_COUNTER_SUFFIXES)
+        ]
+
+
+class RangeScan(RangeOperator):
+    """A function over a range selector: decode and windows in one job for each batch."""
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        function: RangeFunction,
+        node: RangeSelect,
+        steps: Steps,
+        scalars: tuple[ScalarOperator, ...],
+    ) -> None:
+        ends = data_steps(node.select, steps)
+        super().__init__(evaluation, function, steps, ends, node.range_ms, node.start, scalars)
+        self.known_name = metric_name(node.select)
+        if function.keeps_name:
+            self.names = Names.SINGLE if self.known_name else Names.MANY
+        hints = select_hints(node.select, ends, node.range_ms, node.range_ms)
+        self.selection = open_selection(evaluation, node.select, hints)
+        self.rows = block_rows(hints, steps.count)
+
+    def jobs(self) -> Iterator[Job]:
+        self.prepare()
+        yield from batch_jobs(self.selection, self.rows, self._evaluate)
+
+    def _evaluate(self, batch: EncodedSeries) -> Block:
+        return self.windows(decoded(batch))
+
+
+class SubqueryRange(RangeOperator):
+    """A function over a subquery: the rows of the inner expression are taken as samples at its steps."""
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        function: RangeFunction,
+        node: Subquery,
+        steps: Steps,
+        inner: VectorOperator,
+        scalars: tuple[ScalarOperator, ...],
+    ) -> None:
+        ends = subquery_ends(node, steps)
+        super().__init__(evaluation, function, steps, ends, node.range_ms, node.start, scalars)
+        self.inner = inner
+        if function.keeps_name:
+            self.names = inner.names
+
+    def jobs(self) -> Iterator[Job]:
+        self.prepare()
+        for job in self.inner.jobs():
+            yield partial(self._evaluate, job)
+
+    def finished(self) -> None:
+        self.inner.finished()
+        super().finished()
+
+    def _evaluate(self, job: Job) -> Block:
+        rows = job()
+        grid = self.inner.steps
+        start, timestamps, values = _windows.row_samples(rows.values, grid.start_ms, grid.step_ms)
+        block = self.windows(SampleBatch(rows.labels, start, timestamps, values), rows.drop_name)
+        block.read = rows.read
+        block.annotations = rows.annotations + block.annotations
+        return block
+
+
+def subquery_ends(node: Subquery, steps: Steps) -> Steps:
+    """Where the ranges of a subquery end."""
+    if node.at_ms is not None:
+        return Steps(node.at_ms - node.offset_ms, 1, 1)
+    return Steps(steps.start_ms - node.offset_ms, steps.step_ms, steps.count)
+
+
+def subquery_steps(node: Subquery, steps: Steps) -> Steps:
+    """When the inner expression is evaluated: at multiples of the subquery's step, after the first range begins."""
+    ends = subquery_ends(node, steps)
+    begin = ends.start_ms - node.range_ms
+    start = node.step_ms * (begin // node.step_ms + 1)
+    return Steps.between(start, ends.end_ms, node.step_ms)
+
+
+def invalid_quantiles(row: NDArray[np.float64], position: int) -> list[Annotation]:
+    """A warning for each value that is no quantile."""
+    with np.errstate(invalid="ignore"):
+        bad = row[~((row >= 0) & (row <= 1))]
+    return [
+        warning(f"quantile value should be between 0 and 1, got {format_g(value)}", position)
+        for value in dict.fromkeys(map(float, np.unique(bad)))
+    ]
+
+
+def _check_factors(kind: str, row: NDArray[np.float64]) -> None:
+    bad = row[(row <= 0) | (row >= 1)]
+    if len(bad):
+        raise QueryFailed(f"invalid {kind} factor. Expected: 0 < {kind[0]}f < 1, got: {bad[0]:f}")

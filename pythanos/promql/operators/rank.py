@@ -1,0 +1,167 @@
+"""Aggregations that need all series of a step together: topk, bottomk, limitk, quantile, count_values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pythanos import _aggregate, _labels
+from pythanos._aggregate import Rank
+from pythanos.errors import QueryFailed
+from pythanos.model.matchers import quote
+from pythanos.model.series import ABSENT
+from pythanos.promql.operators.aggregate import Drops, group_names, group_table
+from pythanos.promql.operators.operator import (
+    Block,
+    Evaluation,
+    Job,
+    Names,
+    ScalarOperator,
+    VectorOperator,
+    empty_block,
+    is_present,
+)
+from pythanos.promql.operators.ranges import invalid_quantiles
+from pythanos.promql.plan.nodes import Aggregate
+from pythanos.promql.tree.numbers import plain, short
+
+RANKS: Mapping[str, Rank] = MappingProxyType({"topk": Rank.TOP, "bottomk": Rank.BOTTOM, "limitk": Rank.FIRST})
+_INT64_MIN, _INT64_MAX = -(2.0**63), 2.0**63
+
+
+class Ranking:
+    """topk, bottomk, limitk: some series of each group, unchanged. At a single step the best come first."""
+
+    def __init__(self, evaluation: Evaluation, node: Aggregate, operand: VectorOperator, limit: ScalarOperator) -> None:
+        self.evaluation = evaluation
+        self.rank = RANKS[node.op]
+        self.groups = group_table(node)
+        self.operand = operand
+        self.limit = limit
+        self.steps = operand.steps
+        self.names = operand.names
+
+    def jobs(self) -> Iterator[Job]:
+        limit = np.ascontiguousarray(self.limit.row())
+        block = self.evaluation.collect(self.operand)
+        if not self._keeps_any(limit):
+            yield partial(empty_block, self.steps.count)
+            return
+        group = self.groups.assign(block.labels)
+        last = _aggregate.keep_ranked(self.rank, block.values, group, len(self.groups), limit)
+        if self.steps.count == 1:
+            yield partial(block.take, self._best_first(block, group, last))
+        else:
+            yield block.without_empty
+
+    def finished(self) -> None:
+        pass
+
+    def _keeps_any(self, limit: NDArray[np.float64]) -> bool:
+        if not np.nanmax(limit, initial=-np.inf) >= 1 and not np.isnan(limit).any():
+            return False
+        if np.isnan(limit).any():
+            raise QueryFailed("Parameter value is NaN")
+        if limit.min() <= _INT64_MIN:
+            raise QueryFailed(f"Scalar value {short(float(limit.min()))} underflows int64")
+        if limit.max() >= _INT64_MAX:
+            raise QueryFailed(f"Scalar value {short(float(limit.max()))} overflows int64")
+        return True
+
+    def _best_first(self, block: Block, group: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows by group and in it by value, NaN last; equal values in the order of the kernel's heap."""
+        if self.rank is Rank.FIRST:
+            return rows
+        value = block.values[rows, 0]
+        key = -value if self.rank is Rank.TOP else value
+        return rows[np.lexsort((np.where(np.isnan(key), np.inf, key), np.isnan(key), group[rows]))]
+
+
+class Quantile:
+    """quantile(q, v): the q-quantile of each group at each step."""
+
+    def __init__(
+        self, evaluation: Evaluation, node: Aggregate, operand: VectorOperator, quantile: ScalarOperator, position: int
+    ) -> None:
+        self.evaluation = evaluation
+        self.groups = group_table(node)
+        self.operand = operand
+        self.quantile = quantile
+        self.position = position
+        self.steps = operand.steps
+        self.names = group_names(node)
+
+    def jobs(self) -> Iterator[Job]:
+        row = np.ascontiguousarray(self.quantile.row())
+        block = self.evaluation.collect(self.operand)
+        group = self.groups.assign(block.labels)
+        count = len(self.groups)
+        drops = Drops()
+        drops.add(group, block)
+        values = _aggregate.quantile_rows(block.values, group, count, row)
+        result = Block(self.groups.labels(), values, drops.mask(count))
+        result.annotations = _extreme_quantiles(row, self.position)
+        yield partial(_same, result)
+
+    def finished(self) -> None:
+        pass
+
+
+class CountValues:
+    """count_values("label", v): how many series of a group have each value."""
+
+    def __init__(self, evaluation: Evaluation, node: Aggregate, operand: VectorOperator, label: str) -> None:
+        if not label:
+            raise QueryFailed(f"invalid label name {quote(label)}")
+        self.evaluation = evaluation
+        self.label = label
+        self.node = node
+        self.operand = operand
+        self.steps = operand.steps
+        self.names = Names.MANY
+
+    def jobs(self) -> Iterator[Job]:
+        block = self.evaluation.collect(self.operand)
+        row, step = np.nonzero(is_present(block.values))
+        texts, value = _distinct_texts(block.values[row, step])
+        # One candidate for each series and value; then the groups that they fall into.
+        pair, of_sample = np.unique(row * max(1, len(texts)) + value, return_inverse=True)
+        labels = block.labels.take(pair // max(1, len(texts)))
+        labels = _labels.set_label(labels, self.label, texts or [""], pair % max(1, len(texts)))
+        names = self.node.grouping if self.node.without else (*self.node.grouping, self.label)
+        group, labels = _labels.group_by(labels, names, by=not self.node.without)
+        values = np.zeros((len(labels), self.steps.count))
+        np.add.at(values, (group[of_sample], step), 1)
+        values[values == 0] = ABSENT
+        yield partial(_same, Block(labels, values))
+
+    def finished(self) -> None:
+        pass
+
+
+def _distinct_texts(values: NDArray[np.float64]) -> tuple[list[str], NDArray[np.int64]]:
+    """(texts, index into them for each value): equal texts once."""
+    distinct, index = np.unique(values.view(np.int64), return_inverse=True)
+    texts: dict[str, int] = {}
+    number = [texts.setdefault(plain(float(value)), len(texts)) for value in distinct.view(np.float64)]
+    return list(texts), np.array(number, np.int64)[index] if number else np.zeros(0, np.int64)
+
+
+def _extreme_quantiles(row: NDArray[np.float64], position: int) -> list:
+    """Warnings about the largest and smallest of the values that are no quantiles, and about NaN."""
+    if not len(row):
+        return []
+    with np.errstate(invalid="ignore"):
+        worst = [value for value in (np.nanmax(row, initial=-np.inf), np.nanmin(row, initial=np.inf))]
+    chosen = [value for value in worst if np.isfinite(value) and not 0 <= value <= 1]
+    if np.isnan(row).any():
+        chosen.insert(0, np.nan)
+    return invalid_quantiles(np.array(chosen), position) if chosen else []
+
+
+def _same(block: Block) -> Block:
+    return block

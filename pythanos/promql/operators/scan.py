@@ -1,0 +1,154 @@
+"""Selectors: where series come in. An instant selector gives the last sample of each series at each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pythanos import _windows
+from pythanos.errors import NotSupported
+from pythanos.model.matchers import MatchType
+from pythanos.model.series import SampleBatch
+from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, without_names
+from pythanos.promql.plan.nodes import Select
+from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
+from pythanos.promql.values import Steps
+
+# A job's rows and samples should stay in a core's second-level cache: 256 KiB of results, 1 MiB of samples, which come
+# every 15 s as far as one can guess.
+_BLOCK_POINTS = 32 * 1024
+_BLOCK_SAMPLES = 64 * 1024
+_INTERVAL_GUESS_MS = 15_000
+_ROWS_MIN, _ROWS_MAX = 8, 2048
+
+
+class InstantScan:
+    """``metric{...} offset d @ t``. ``times``: the samples' times in seconds in place of their values (``timestamp()``)."""
+
+    def __init__(self, evaluation: Evaluation, node: Select, steps: Steps, *, times: bool = False) -> None:
+        self.evaluation = evaluation
+        self.steps = steps
+        self.times = times
+        self.data = data_steps(node, steps)
+        self.names = Names.SINGLE if metric_name(node) else Names.MANY
+        lookback_ms = evaluation.options.lookback_ms
+        hints = select_hints(node, self.data, lookback_ms, 0)
+        self.selection = open_selection(evaluation, node, hints)
+        self.rows = block_rows(hints, max(steps.count, self.data.count))
+
+    def jobs(self) -> Iterator[Job]:
+        yield from batch_jobs(self.selection, self.rows, self._look)
+
+    def finished(self) -> None:
+        """Selected label sets are distinct."""
+
+    def _look(self, batch: EncodedSeries) -> Block:
+        samples = decoded(batch)
+        values = np.empty((len(samples), self.data.count))
+        found = _windows.instant_rows(
+            samples.start,
+            samples.timestamps,
+            samples.values,
+            values,
+            first_end=self.data.start_ms,
+            end_step=self.data.step_ms,
+            lookback_ms=self.evaluation.options.lookback_ms,
+            times=self.times,
+        )
+        block = Block(samples.labels, values, scanned=found, read=found).without_empty()
+        block.values = repeated(block.values, self.steps)
+        return block
+
+
+class Timestamps:
+    """``timestamp(selector)``: a scan for times, which loses the metric names."""
+
+    def __init__(self, scan: InstantScan) -> None:
+        self.scan = scan
+        self.steps = scan.steps
+        self.names = Names.GONE
+
+    def jobs(self) -> Iterator[Job]:
+        for job in self.scan.jobs():
+            yield partial(self._apply, job)
+
+    def finished(self) -> None:
+        pass
+
+    def _apply(self, job: Job) -> Block:
+        return without_names(self.scan.evaluation, job())
+
+
+def data_steps(node: Select, steps: Steps) -> Steps:
+    """The times at which a selector looks: one where ``@`` fixes it, the steps moved by the offset else."""
+    if node.at_ms is not None:
+        return Steps(node.at_ms - node.offset_ms, 1, 1)
+    return Steps(steps.start_ms - node.offset_ms, steps.step_ms, steps.count)
+
+
+def repeated(values: NDArray[np.float64], steps: Steps) -> NDArray[np.float64]:
+    """A column of fixed values at every step; rows that already have all steps are given back."""
+    return values if values.shape[1] == steps.count else np.repeat(values, steps.count, axis=1)
+
+
+def metric_name(node: Select) -> str:
+    """The one metric name that a selector can give, "" where that is not known."""
+    for matcher in node.matchers:
+        if matcher.name == "__name__" and matcher.type is MatchType.EQ:
+            return matcher.value
+    return ""
+
+
+def select_hints(node: Select, data: Steps, window_ms: int, range_ms: int) -> SelectHints:
+    """What a store may leave out: samples outside ``(first step - window, last step]``."""
+    return SelectHints(
+        mint=data.start_ms - window_ms + 1,
+        maxt=data.end_ms,
+        step_ms=data.step_ms if data.count > 1 else 0,
+        range_ms=range_ms,
+        func=node.func,
+        grouping=node.grouping,
+        grouping_by=node.grouping_by,
+    )
+
+
+def open_selection(evaluation: Evaluation, node: Select, hints: SelectHints) -> Selection:
+    """Asks for the series; their batches are pulled later. The selection's warnings become the query's."""
+    selection = evaluation.queryable.select(evaluation.ctx, node.matchers, hints)
+    evaluation.selections.append(selection)
+    return selection
+
+
+def block_rows(hints: SelectHints, steps: int) -> int:
+    """How many series a job should take."""
+    samples = (hints.maxt - hints.mint) // _INTERVAL_GUESS_MS + 1
+    return max(_ROWS_MIN, min(_ROWS_MAX, _BLOCK_POINTS // max(1, steps), _BLOCK_SAMPLES // max(1, samples)))
+
+
+def batch_jobs(selection: Selection, rows: int, work: Callable[[EncodedSeries], Block]) -> Iterator[Job]:
+    """One job for each batch, or for parts of it where it is much larger than ``rows``."""
+    for batch in selection.batches:
+        count = len(batch.labels)
+        if count <= rows + rows // 2:
+            if count:
+                yield partial(work, batch)
+            continue
+        parts = -(-count // rows)
+        for part in range(parts):
+            yield partial(_work_on_part, work, batch, count * part // parts, count * (part + 1) // parts)
+
+
+def _work_on_part(work: Callable[[EncodedSeries], Block], batch: EncodedSeries, start: int, stop: int) -> Block:
+    return work(batch.part(start, stop))
+
+
+def decoded(batch: EncodedSeries) -> SampleBatch:
+    """The samples of a batch. Raises NotSupported where native histograms are among them."""
+    samples = batch.decode()
+    histograms = samples.histograms
+    if histograms is not None and len(histograms.timestamps):
+        raise NotSupported("native histogram samples are not supported yet")
+    return samples

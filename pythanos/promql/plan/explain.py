@@ -1,0 +1,72 @@
+"""A plan as a tree of names, as ``query_explain`` answers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pythanos.promql.plan.nodes import (
+    Aggregate,
+    Binary,
+    Call,
+    Negate,
+    Node,
+    Number,
+    RangeCall,
+    RangeSelect,
+    Select,
+    StepInvariant,
+    Subquery,
+    Text,
+    children,
+)
+from pythanos.units import format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One node of a plan and what it is made of."""
+
+    name: str
+    children: tuple[Explained, ...] = ()
+
+
+def explain(plan: Node) -> Explained:
+    """The plan as names."""
+    return Explained(_name(plan), tuple(explain(child) for child in children(plan)))
+
+
+def _name(node: Node) -> str:
+    match node:
+        case Number():
+            return f"[number] {node.value}"
+        case Text():
+            return "[string]"
+        case Select():
+            return f"[select] {{{','.join(map(str, node.matchers))}}}{_moved(node)}"
+        case RangeSelect():
+            return f"[range] {format_duration(node.range_ms)}"
+        case Subquery():
+            return f"[subquery] {format_duration(node.range_ms)}:{format_duration(node.step_ms)}{_moved(node)}"
+        case RangeCall() | Call():
+            return f"[function] {node.function}"
+        case Aggregate():
+            return f"[aggregate] {node.op} {'without' if node.without else 'by'} ({', '.join(node.grouping)})"
+        case Binary():
+            return f"[binary] {node.op}{' bool' if node.return_bool else ''}{_matching(node)}"
+        case Negate():
+            return "[negate]"
+        case StepInvariant():
+            return "[step invariant]"
+    raise AssertionError(node)
+
+
+def _moved(node: Select | Subquery) -> str:
+    at = "" if node.at_ms is None else f" @ {node.at_ms / 1000:.3f}"
+    return at + (f" offset {format_duration(node.offset_ms)}" if node.offset_ms else "")
+
+
+def _matching(node: Binary) -> str:
+    if node.matching is None:
+        return ""
+    kind = "on" if node.matching.on else "ignoring"
+    return f" {node.matching.card} {kind} ({', '.join(node.matching.labels)})"

@@ -1,0 +1,101 @@
+"""A Queryable over samples in memory: plain columns, or chunks that are decoded as those of a store are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pythanos import _chunks, _labels
+from pythanos.context import RequestContext
+from pythanos.model.matchers import Matcher
+from pythanos.model.series import LabelColumn, SampleBatch
+from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
+
+Samples = tuple[Sequence[int], Sequence[float]]
+
+
+@dataclass(slots=True)
+class HeldSeries:
+    """Series whose samples are columns already."""
+
+    samples: SampleBatch
+
+    @property
+    def labels(self) -> LabelColumn:
+        return self.samples.labels
+
+    def decode(self) -> SampleBatch:
+        return self.samples
+
+    def part(self, start: int, stop: int) -> HeldSeries:
+        held = self.samples
+        first, last = int(held.start[start]), int(held.start[stop])
+        return HeldSeries(
+            SampleBatch(
+                held.labels.take(slice(start, stop)),
+                held.start[start : stop + 1] - first,
+                held.timestamps[first:last],
+                held.values[first:last],
+            )
+        )
+
+
+@dataclass(slots=True)
+class ChunkSeries:
+    """Series of float chunks: series i owns chunk rows [chunk_start[i], chunk_start[i + 1]), in order of time."""
+
+    labels: LabelColumn
+    chunk_start: NDArray[np.int64]
+    arena: bytes
+    offset: NDArray[np.int64]
+    length: NDArray[np.int32]
+    encoding: NDArray[np.uint8]
+
+    def decode(self) -> SampleBatch:
+        first, last = int(self.chunk_start[0]), int(self.chunk_start[-1])
+        rows = slice(first, last)
+        found = _chunks.decode_chunks(self.arena, self.offset[rows], self.length[rows], self.encoding[rows])
+        return SampleBatch(self.labels, found.start[self.chunk_start - first], found.timestamps, found.values)
+
+    def part(self, start: int, stop: int) -> ChunkSeries:
+        labels = self.labels.take(slice(start, stop))
+        chunk_start = self.chunk_start[start : stop + 1]
+        return ChunkSeries(labels, chunk_start, self.arena, self.offset, self.length, self.encoding)
+
+
+@dataclass(slots=True)
+class MemoryQueryable:
+    """Series by label set; selections are in label order, in batches of ``batch_series``. ``asked`` records the selects."""
+
+    series: dict[tuple[tuple[str, str], ...], Samples] = field(default_factory=dict)
+    batch_series: int = 64
+    warnings: tuple[str, ...] = ()
+    asked: list[tuple[tuple[Matcher, ...], SelectHints]] = field(default_factory=list)
+
+    def add(self, labels: Mapping[str, str], timestamps: Sequence[int], values: Sequence[float]) -> None:
+        """One series; ``timestamps`` ms, rising."""
+        self.series[tuple(sorted(labels.items()))] = (timestamps, values)
+
+    def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection:
+        self.asked.append((matchers, hints))
+        found = [key for key in self.series if _matches(dict(key), matchers)]
+        return Selection(self._batches(found), list(self.warnings))
+
+    def _batches(self, keys: list[tuple[tuple[str, str], ...]]) -> Iterator[EncodedSeries]:
+        labels = _labels.labels_from_dicts([dict(key) for key in keys])
+        order = _labels.sort_order(labels)
+        for first in range(0, len(order), self.batch_series):
+            rows = order[first : first + self.batch_series]
+            chosen = [self.series[keys[row]] for row in rows]
+            start = np.zeros(len(rows) + 1, np.int64)
+            np.cumsum([len(times) for times, _ in chosen], out=start[1:])
+            timestamps = np.concatenate([np.asarray(times, np.int64) for times, _ in chosen])
+            values = np.concatenate([np.asarray(values, np.float64) for _, values in chosen])
+            yield HeldSeries(SampleBatch(labels.take(rows), start, timestamps, values))
+
+
+def _matches(labels: dict[str, str], matchers: tuple[Matcher, ...]) -> bool:
+    return all(matcher.matches(labels.get(matcher.name, "")) for matcher in matchers)
