@@ -16,8 +16,9 @@ import numpy as np
 
 from pythanos import _assemble, _wire
 from pythanos._chunks import encode_floats
-from pythanos._index import crc32c_of, decode_series
+from pythanos._index import decode_series
 from pythanos._labels import concat, labels_from_dicts, sort_order
+from pythanos._symbols import crc32c_of
 from pythanos.model.entries import SeriesEntries
 from pythanos.model.series import LabelColumn, SeriesBatch
 from pythanos.tsdb.index_header import IndexHeader, write_index_header

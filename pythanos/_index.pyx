@@ -1,10 +1,10 @@
-"""Symbols and series entries of a block's index.
+"""The series entries of an index, decoded to columns.
 
-Design: a SymbolTable keeps one uint32 per symbol, so a reference resolves in one step. `decode_series` reads the chunk
-part of an entry before its labels, because an entry without a chunk in range needs no labels. A label is written
-from the wire bytes of the same (name, value) references in an earlier series where a small direct-mapped cache still
-knows them: neighbours in label order share most labels. Symbols are sorted, so whether an external label belongs
-before a series label is a comparison of references. Format: Prometheus tsdb/index (docs/formats/index.md).
+Design: the chunk part of an entry is read before its labels are written, because an entry without a chunk in range needs
+no labels. Parsed entries wait in groups of 32, so that the symbols they name are in the cache when they are copied. A
+label is written from the wire bytes of the same (name, value) references in an earlier series where a small
+direct-mapped memo still knows them: neighbours in label order share most labels. Symbols are sorted, so whether an
+external label belongs before a series label is a comparison of references. Format: docs/formats/index.md.
 """
 
 import numpy as np
@@ -19,9 +19,11 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
 from pythanos._arena cimport Growing, append, release, reserve, seal
-from pythanos._cursor cimport Cursor, cursor, offset, read_u32be, read_uvarint, read_varint, remaining, take
+from pythanos._cursor cimport Cursor, cursor, offset, read_u32be, remaining, take
 from pythanos._hash cimport crc32c, xxh64
-from pythanos._labels cimport Label, Labels, compare_text, label_size, labels_in, next_label, put_label
+from pythanos._labels cimport Label, Labels, label_size, labels_in, next_label, put_label
+from pythanos._symbols cimport Symbols, SymbolTable, lower_bound, reference, symbol
+from pythanos._varint cimport fast_uvarint, fast_varint, ref_uvarint
 
 # An entry that claims more is garbage, not a reason to fetch it: two weeks of chunks of one series take some KB.
 cdef extern from *:
@@ -35,147 +37,6 @@ cdef enum:
     MEMO_SLOTS = 2048
     SLACK = 64
 
-
-
-
-
-def crc32c_of(data, uint32_t crc=0):
-    """The CRC-32C of a buffer, continued from `crc`."""
-    cdef const uint8_t[::1] view = data
-    cdef uint32_t sum = crc
-    if view.shape[0]:
-        with nogil:
-            sum = crc32c(crc, &view[0], view.shape[0])
-    return sum
-
-
-cdef int scan_symbols(Cursor* c, uint64_t count, uint32_t* out) noexcept nogil:
-    """Where each symbol starts; 1 where the section ends early, 2 where two neighbours are not in order."""
-    cdef const uint8_t* data
-    cdef const uint8_t* last = NULL
-    cdef uint64_t i, size, last_size = 0
-    for i in range(count):
-        out[i] = <uint32_t>offset(c)
-        if c.at < c.end and c.at[0] < 0x80:
-            size = c.at[0]
-            c.at += 1
-        else:
-            size = read_uvarint(c)
-        data = take(c, size)
-        if c.bad:
-            return 1
-        if last != NULL and compare_text(last, last_size, data, size) >= 0:
-            return 2
-        last = data
-        last_size = size
-    return 0
-
-
-cdef Py_ssize_t lower_bound(const Symbols* s, const uint8_t* text, Py_ssize_t size, bint* exact) noexcept nogil:
-    """The number of the first symbol that is not less than `text`."""
-    cdef Py_ssize_t low = 0, high = <Py_ssize_t>s.count, middle, found_size = 0
-    cdef const uint8_t* found = NULL
-    cdef int order
-    exact[0] = False
-    while low < high:
-        middle = (low + high) >> 1
-        text_at(s.base, s.offset[middle], s.end, &found, &found_size)
-        order = compare_text(found, found_size, text, size)
-        if order < 0:
-            low = middle + 1
-        else:
-            high = middle
-            if order == 0:
-                exact[0] = True
-    return low
-
-
-cdef inline uint64_t reference(const Symbols* s, Py_ssize_t number) noexcept nogil:
-    """What a series entry calls symbol `number`; beyond the last one, something above every reference."""
-    if not s.by_offset:
-        return <uint64_t>number
-    if number >= <Py_ssize_t>s.count:
-        return <uint64_t>(s.file_start + s.end)
-    return <uint64_t>(s.file_start + s.offset[number])
-
-
-cdef class SymbolTable:
-    """The symbols of an index or index-header: borrowed bytes and one uint32 per symbol.
-
-    buffer: the file (bytes, mmap), kept alive; start: where the symbols section begins in it; version: of the index;
-    file_start: where the section begins in the index file, for the byte-offset references of version 1.
-    Raises CorruptData where length, checksum, structure or order of the section is wrong.
-    """
-
-    def __init__(self, buffer, Py_ssize_t start, *, int version=2, int64_t file_start=5, str file="index"):
-        self.buffer = buffer
-        self.view = buffer
-        if start < 0 or start > self.view.shape[0]:
-            raise CorruptData(file, start, "symbols section outside of the file")
-        cdef const uint8_t* base = &self.view[0] + start if self.view.shape[0] else NULL
-        cdef Cursor c = cursor(base, self.view.shape[0] - start)
-        cdef uint64_t size = read_u32be(&c)
-        if c.bad or size < 4 or size + 4 > <uint64_t>remaining(&c):
-            raise CorruptData(file, start, "symbols section longer than the file")
-        cdef Cursor body = cursor(base, 4 + <Py_ssize_t>size)
-        body.at += 4
-        cdef uint64_t count = read_u32be(&body)
-        if count > size - 4:
-            raise CorruptData(file, start + 4, "more symbols than bytes")
-        cdef uint32_t[::1] offsets = np.empty(count, np.uint32)
-        cdef uint32_t* out = &offsets[0] if count else NULL
-        cdef uint32_t sum
-        cdef int fault
-        with nogil:
-            sum = crc32c(0, base + 4, size)
-            fault = scan_symbols(&body, count, out)
-        c.at += size
-        if sum != read_u32be(&c):
-            raise CorruptData(file, start + 4, "checksum of the symbols section does not match")
-        if fault or (body.at != body.end):
-            raise CorruptData(
-                file, start + offset(&body), "symbols out of order" if fault == 2 else "symbols do not fill their section"
-            )
-        self.offsets = offsets
-        self.symbols.base = base
-        self.symbols.end = 4 + <Py_ssize_t>size
-        self.symbols.offset = out
-        self.symbols.count = count
-        self.symbols.file_start = file_start
-        self.symbols.by_offset = version == 1
-
-    def __len__(self):
-        return <Py_ssize_t>self.symbols.count
-
-    @property
-    def nbytes(self):
-        """Memory held beside the file, in bytes."""
-        return 4 * <Py_ssize_t>self.symbols.count
-
-    @property
-    def section_bytes(self):
-        """Length of the whole section in the file: length field, symbols, checksum."""
-        return self.symbols.end + 4
-
-    def bytes_at(self, Py_ssize_t number):
-        """Symbol `number` (0 <= number < len) as bytes. Raises IndexError."""
-        cdef const uint8_t* data = NULL
-        cdef Py_ssize_t size = 0
-        if number < 0 or <uint64_t>number >= self.symbols.count:
-            raise IndexError(number)
-        text_at(self.symbols.base, self.symbols.offset[number], self.symbols.end, &data, &size)
-        return data[:size]
-
-    def text(self, Py_ssize_t number):
-        """Symbol `number` as str. Raises IndexError."""
-        return self.bytes_at(number).decode("utf-8", "surrogateescape")
-
-    def lookup(self, text):
-        """The number of a symbol given as str or bytes, or None."""
-        cdef bytes wanted = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-        cdef bint exact
-        cdef Py_ssize_t found = lower_bound(&self.symbols, wanted, len(wanted), &exact)
-        return found if exact else None
 
 
 
@@ -257,52 +118,6 @@ cdef inline bint push32(Growing* g, uint32_t value) noexcept nogil:
     memcpy(g.data + g.size, &value, 4)
     g.size += 4
     return True
-
-
-cdef inline uint64_t long_uvarint(Cursor* c) noexcept nogil:
-    """As read_uvarint, with one check for all of the usual sizes."""
-    cdef const uint8_t* at = c.at
-    cdef uint64_t value
-    cdef int i
-    if c.end - at >= 8:
-        value = at[0] & 0x7F
-        for i in range(1, 8):
-            value |= <uint64_t>(at[i] & 0x7F) << (7 * i)
-            if at[i] < 0x80:
-                c.at = at + i + 1
-                return value
-    return read_uvarint(c)
-
-
-cdef inline uint64_t fast_uvarint(Cursor* c) noexcept nogil:
-    cdef uint8_t first
-    if c.at < c.end:
-        first = c.at[0]
-        if first < 0x80:
-            c.at += 1
-            return first
-    return long_uvarint(c)
-
-
-cdef inline uint64_t ref_uvarint(Cursor* c) noexcept nogil:
-    """A symbol reference: up to three bytes without a loop."""
-    cdef const uint8_t* at = c.at
-    if c.end - at >= 3:
-        if at[0] < 0x80:
-            c.at = at + 1
-            return at[0]
-        if at[1] < 0x80:
-            c.at = at + 2
-            return (at[0] & 0x7F) | <uint64_t>at[1] << 7
-        if at[2] < 0x80:
-            c.at = at + 3
-            return (at[0] & 0x7F) | <uint64_t>(at[1] & 0x7F) << 7 | <uint64_t>at[2] << 14
-    return read_uvarint(c)
-
-
-cdef inline int64_t fast_varint(Cursor* c) noexcept nogil:
-    cdef uint64_t raw = fast_uvarint(c)
-    return <int64_t>(raw >> 1) ^ -<int64_t>(raw & 1)
 
 
 cdef inline bint fail(Decoding* d, const char* reason) noexcept nogil:
@@ -482,6 +297,12 @@ cdef bint put_staged(Decoding* d) noexcept nogil:
     return True
 
 
+cdef bint ask_again(Decoding* d, Py_ssize_t row, uint64_t length) noexcept nogil:
+    if push64(&d.columns[REFETCH], row) and push64(&d.columns[REFETCH_LENGTH], length):
+        return True
+    return fail(d, NULL)
+
+
 cdef bint decode_entry(Decoding* d, const Part* part, int64_t at, Py_ssize_t row) noexcept nogil:
     """One entry, or a note that more of it has to be fetched."""
     cdef Cursor c
@@ -496,11 +317,11 @@ cdef bint decode_entry(Decoding* d, const Part* part, int64_t at, Py_ssize_t row
     if c.bad:
         if left >= 10:
             return fail(d, b"series entry without a length")
-        return push64(&d.columns[REFETCH], row) and push64(&d.columns[REFETCH_LENGTH], 64) or fail(d, NULL)
+        return ask_again(d, row, SLACK)
     if size > ENTRY_BYTES_MAX:
         return fail(d, b"series entry too long to be one")
     if size + 4 > <uint64_t>remaining(&c):
-        return push64(&d.columns[REFETCH], row) and push64(&d.columns[REFETCH_LENGTH], offset(&c) + size + 4) or fail(d, NULL)
+        return ask_again(d, row, offset(&c) + size + 4)
     body = take(&c, size)
     if d.check_crc and crc32c(0, body, size) != read_u32be(&c):
         return fail(d, b"checksum of a series entry does not match")
@@ -599,16 +420,16 @@ def decode_series(
 ):
     """SeriesEntries of the series entries at the given places that have a chunk in [mint, maxt] ms.
 
-    parts: one buffer (an mmap of the index, say), or a list of buffers, the ranges that were fetched; no concatenation is
-    needed. entry_offset: int64[n], where each entry's length varint is in its part. part: int32[n], which part each
-    entry is in (None: the first). part_start: int64[parts], where each part begins in the index file (None: 0), used in errors only.
-    external: label block merged into each label set in sorted place; it overrides a series label of the same name.
-    drop: names (bytes) left out, external ones too. skip_chunks: labels only, still of series with a chunk in range.
-    check_crc: compare each entry's CRC-32C; off by default as in Thanos' store.
+    parts: one buffer (an mmap of the index, say), or a list of buffers, the ranges that were fetched; no concatenation
+    is needed. entry_offset: int64[n], where each entry's length varint is in its part. part: int32[n], which part each
+    entry is in (None: the first). part_start: int64[parts], where each part begins in the index file (None: 0), used
+    in errors only. external: label block merged into each label set in sorted place; it overrides a series label of
+    the same name. drop: names (bytes) left out, external ones too. skip_chunks: labels only, still of series with a
+    chunk in range. check_crc: compare each entry's CRC-32C; off by default as in Thanos' store.
 
-    The label arena holds one label block per series without gaps. An entry that goes on after the end of its part is named
-    in `refetch` and missing from the other columns. Raises CorruptData with the entry's place in the index file; ValueError for
-    a part number out of range.
+    The label arena holds one label block per series without gaps. An entry that goes on after the end of its part is
+    named in `refetch` and missing from the other columns. Raises CorruptData with the entry's place in the index file;
+    ValueError for a part number out of range.
     """
     cdef list held = list(parts) if isinstance(parts, (list, tuple)) else [parts]
     cdef const int64_t[::1] offsets = np.ascontiguousarray(entry_offset, np.int64)

@@ -1,9 +1,10 @@
 """The sections of an index, built from columns of series in label order.
 
-Design: while series are added, each distinct label (name and value together) gets a number, and a series is kept as these
-numbers and as the chunk part of its entry, already encoded: about 4 bytes a label and 12 a chunk. Symbol numbers exist only
-when all symbols are known and sorted; then one pass over the series writes the entries, window by window, and drops each
-series reference into the postings lists of its labels, whose places are known from counts. Format: docs/formats/index.md.
+Design: while series are added, each distinct label (name and value together) gets a number, and a series is kept as
+these numbers and as the chunk part of its entry, already encoded: about 4 bytes a label and 12 a chunk. Symbol numbers
+exist only when all symbols are known and sorted; then one pass over the series writes the entries, window by window,
+and drops each series reference into the postings lists of its labels, whose places are known from counts. Format:
+docs/formats/index.md.
 """
 
 import numpy as np
@@ -11,17 +12,17 @@ import numpy as np
 from pythanos.errors import CorruptData, Halt
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, qsort
-from libc.string cimport memcmp, memcpy, memset
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
 
 from pythanos._arena cimport Growing, Interner, append, intern_bytes, release, release_interner, reserve, seal
-from pythanos._cursor cimport PYTHANOS_BSWAP32, PYTHANOS_BSWAP64
+from pythanos._cursor cimport PYTHANOS_BSWAP32
 from pythanos._hash cimport crc32c, xxh64
-from pythanos._index cimport SymbolTable, symbol
 from pythanos._labels cimport (
     Label, LabelRows, Labels, compare_blocks, compare_text, label_size, labels_in, next_label, varint_size,
 )
-from pythanos._section cimport push32, put_padding, put_text, put_u32, put_uvarint, put_zigzag
+from pythanos._section cimport SortKey, push32, put_padding, put_text, put_u32, put_uvarint, put_zigzag, sort_texts
+from pythanos._symbols cimport SymbolTable
 
 cdef enum:
     SERIES_ALIGN = 16
@@ -45,35 +46,6 @@ FAULTS = {
 }
 
 
-cdef struct SortKey:
-    uint64_t prefix
-    const uint8_t* data
-    int64_t size
-    int64_t id
-
-
-cdef int compare_keys(const void* a, const void* b) noexcept nogil:
-    cdef const SortKey* x = <const SortKey*>a
-    cdef const SortKey* y = <const SortKey*>b
-    if x.prefix != y.prefix:
-        return -1 if x.prefix < y.prefix else 1
-    return compare_text(x.data, x.size, y.data, y.size)
-
-
-cdef void sort_texts(const Interner* texts, SortKey* keys) noexcept nogil:
-    """Keys of all texts in byte order."""
-    cdef Py_ssize_t i
-    cdef uint64_t head
-    for i in range(texts.count):
-        keys[i].data = texts.bytes.data + texts.offset[i]
-        keys[i].size = texts.length[i]
-        keys[i].id = i
-        head = 0
-        memcpy(&head, keys[i].data, 8 if keys[i].size >= 8 else keys[i].size)
-        keys[i].prefix = PYTHANOS_BSWAP64(head)
-    qsort(keys, texts.count, sizeof(SortKey), compare_keys)
-
-
 cdef object close_section(Growing* g):
     """Fills in the length at the start (4 bytes left free) and adds the checksum; a memoryview."""
     cdef uint64_t size = g.size - 4
@@ -91,8 +63,9 @@ cdef object close_section(Growing* g):
 cdef class IndexBuilder:
     """Collects series and produces the sections of an index; not for use by several threads at once.
 
-    Use: add_symbols and add, then freeze, then the sections in file order. Memory per series: 4 bytes a label, about 12 a chunk and
-    12 more, twice the label part from the first series window on; and each distinct symbol and label once.
+    Use: add_symbols and add, then freeze, then the sections in file order. Memory per series: 4 bytes a label, about
+    12 a chunk and 12 more, twice the label part from the first series window on; and each distinct symbol and label
+    once.
     """
 
     cdef Interner symbols
@@ -137,39 +110,35 @@ cdef class IndexBuilder:
     def add_symbols(self, symbols):
         """Symbols that the index has to hold besides those of its series: a SymbolTable, or bytes objects."""
         cdef SymbolTable table
-        cdef const uint8_t* data = NULL
-        cdef Py_ssize_t size = 0, i
+        cdef Py_ssize_t i
         cdef bytes text
         if self.frozen:
             raise ValueError("the index is frozen")
         if isinstance(symbols, SymbolTable):
             table = symbols
-            for i in range(<Py_ssize_t>table.symbols.count):
-                text = table.bytes_at(i)
-                self.add_symbol(text, len(text))
-            return
+            symbols = (table.bytes_at(i) for i in range(len(table)))
         for text in symbols:
-            self.add_symbol(text, len(text))
+            if self.symbol_id(text, len(text)) < 0:
+                raise MemoryError
 
-    cdef Py_ssize_t add_symbol(self, const uint8_t* data, Py_ssize_t size) except -1:
-        cdef Py_ssize_t id = intern_bytes(&self.symbols, data, size, xxh64(data, size, 0))
-        if id < 0:
-            raise MemoryError
-        return id
+    cdef Py_ssize_t symbol_id(self, const uint8_t* data, Py_ssize_t size) noexcept nogil:
+        """The number of a symbol, -1 without memory."""
+        return intern_bytes(&self.symbols, data, size, xxh64(data, size, 0))
 
     def add(self, labels, chunk_start, chunk_mint, chunk_maxt, chunk_ref):
         """Adds series in label order, behind those added before.
 
-        labels: LabelColumn of n; chunk_start: int64[n + 1]; chunk_mint, chunk_maxt: int64[m] ms, both inside; chunk_ref: uint64[m].
-        Raises Halt where label sets do not increase strictly, a chunk reference decreases, a chunk does not begin after the one
-        before it ends; CorruptData for bytes that are no label block. The builder is of no use after an error.
+        labels: LabelColumn of n; chunk_start: int64[n + 1]; chunk_mint, chunk_maxt: int64[m] ms, both inside;
+        chunk_ref: uint64[m]. Raises Halt where label sets do not increase strictly, a chunk reference decreases, a
+        chunk does not begin after the one before it ends; CorruptData for bytes that are no label block. The builder
+        is of no use after an error.
         """
         cdef LabelRows rows = LabelRows(labels)
         cdef const int64_t[::1] start = np.ascontiguousarray(chunk_start, np.int64)
         cdef const int64_t[::1] mint = np.ascontiguousarray(chunk_mint, np.int64)
         cdef const int64_t[::1] maxt = np.ascontiguousarray(chunk_maxt, np.int64)
         cdef const uint64_t[::1] ref = np.ascontiguousarray(chunk_ref, np.uint64)
-        cdef Py_ssize_t i, n = rows.rows.count, m = ref.shape[0]
+        cdef Py_ssize_t i, n = rows.rows.count, m = ref.shape[0], count
         cdef const int64_t* mints = &mint[0] if m else NULL
         cdef const int64_t* maxts = &maxt[0] if m else NULL
         cdef const uint64_t* refs = &ref[0] if m else NULL
@@ -183,11 +152,12 @@ cdef class IndexBuilder:
                 if start[i] < 0 or start[i + 1] < start[i] or start[i + 1] > m:
                     fault = OUTSIDE
                     break
-                fault = self.check_chunks(mints + start[i], maxts + start[i], refs + start[i], start[i + 1] - start[i])
+                count = start[i + 1] - start[i]
+                fault = self.check_chunks(mints + start[i], maxts + start[i], refs + start[i], count)
                 if fault == 0:
                     fault = self.add_labels(rows.rows.arena + rows.rows.offset[i], rows.rows.length[i])
                 if fault == 0:
-                    fault = self.add_chunks(mints + start[i], maxts + start[i], refs + start[i], start[i + 1] - start[i])
+                    fault = self.add_chunks(mints + start[i], maxts + start[i], refs + start[i], count)
                 if fault:
                     break
         if fault == 0:
@@ -200,7 +170,9 @@ cdef class IndexBuilder:
             raise CorruptData("labels", int(rows.rows.offset[i]), "not a label block in canonical form")
         raise Halt(f"{FAULTS[fault]}: {labels.block(i)!r}")
 
-    cdef int check_chunks(self, const int64_t* mint, const int64_t* maxt, const uint64_t* ref, Py_ssize_t count) noexcept nogil:
+    cdef int check_chunks(
+        self, const int64_t* mint, const int64_t* maxt, const uint64_t* ref, Py_ssize_t count
+    ) noexcept nogil:
         cdef Py_ssize_t k
         cdef uint64_t last = self.last_ref
         for k in range(count):
@@ -258,8 +230,8 @@ cdef class IndexBuilder:
             return id
         name = value = -1
         if label.name_length and label.value_length and size == label_size(label.name_length, label.value_length):
-            name = intern_bytes(&self.symbols, label.name, label.name_length, xxh64(label.name, label.name_length, 0))
-            value = intern_bytes(&self.symbols, label.value, label.value_length, xxh64(label.value, label.value_length, 0))
+            name = self.symbol_id(label.name, label.name_length)
+            value = self.symbol_id(label.value, label.value_length)
             if name < 0 or value < 0:
                 return -1
         if not (
@@ -270,7 +242,9 @@ cdef class IndexBuilder:
             return -1
         return id if name >= 0 else -2
 
-    cdef int add_chunks(self, const int64_t* mint, const int64_t* maxt, const uint64_t* ref, Py_ssize_t count) noexcept nogil:
+    cdef int add_chunks(
+        self, const int64_t* mint, const int64_t* maxt, const uint64_t* ref, Py_ssize_t count
+    ) noexcept nogil:
         cdef Growing* g = &self.chunk_metas
         cdef Py_ssize_t k, began = g.size
         if not reserve(g, 10 + 30 * count):
@@ -308,11 +282,12 @@ cdef class IndexBuilder:
                 rank[keys[i].id] = <uint32_t>i
         free(keys)
         self.symbol_order, self.rank = np.asarray(order), rank
-        names, values, counts = self.column(&self.label_name), self.column(&self.label_value), self.column(&self.label_count)
+        names, values = self.column(&self.label_name), self.column(&self.label_value)
+        counts = self.column(&self.label_count)
         used = np.flatnonzero(counts)
         ranks = np.asarray(rank).astype(np.uint64)
         keyed = ranks[names[used]] << np.uint64(32) | ranks[values[used]]
-        self.list_label = used[np.argsort(keyed)]
+        self.list_label = used[np.argsort(keyed)].astype(np.int64)
         starts = np.zeros(len(used) + 1, np.int64)
         np.cumsum(counts[np.asarray(self.list_label)], out=starts[1:])
         self.list_start = starts
@@ -359,7 +334,8 @@ cdef class IndexBuilder:
             release(&g)
 
     def series_window(self, Py_ssize_t count, int64_t position):
-        """The entries of the next `count` series, for the file offset `position`; a memoryview. Call until all are written.
+        """The entries of the next `count` series, for the file offset `position`; a memoryview. Call until all are
+        written.
 
         Raises Halt where the index would exceed 64 GiB.
         """
@@ -490,15 +466,17 @@ cdef class IndexBuilder:
             release(&g)
 
     def label_values(self):
-        """list[(name bytes, uint32[k] symbol numbers of its values)]: sorted names, sorted values; for label indices."""
-        names = self.column(&self.label_name)[np.asarray(self.list_label)] if len(self.list_label) else np.empty(0, np.uint32)
-        values = self.column(&self.label_value)[np.asarray(self.list_label)] if len(self.list_label) else names
+        """list[(name bytes, uint32[k] symbol numbers of its values)]: sorted names, sorted values; for label indices.
+        """
+        self.check_state(True)
+        order = np.asarray(self.list_label)
+        names, values = self.column(&self.label_name)[order], self.column(&self.label_value)[order]
         edges = np.flatnonzero(np.diff(names)) + 1
         ranks = np.asarray(self.rank)
         result = []
-        for part_names, part_values in zip(np.split(names, edges), np.split(values, edges), strict=True):
-            if len(part_names):
-                result.append((self.symbol_bytes(part_names[0]), ranks[part_values]))
+        for own_names, own_values in zip(np.split(names, edges), np.split(values, edges), strict=True):
+            if len(own_names):
+                result.append((self.symbol_bytes(own_names[0]), ranks[own_values]))
         return result
 
     cdef bytes symbol_bytes(self, Py_ssize_t id):

@@ -1,9 +1,9 @@
 """The postings offset table of an index: where the list of each (label name, label value) is.
 
-Design: one pass over the section keeps one uint32 per entry, the place of its value, and one row per label name. The rest
-stays in the file: a list's start is read from its entry, its end from the start of the next entry. The entries of a
-name are sorted by value, so lookups are binary searches over the file's bytes. A table that is not in that order (index
-version 1) gets two uint64 per entry besides. Formats: docs/formats/index.md and index-header.md.
+Design: one pass over the section keeps one uint32 per entry, the place of its value, and one row per label name. The
+rest stays in the file: a list's start is read from its entry, its end from the start of the next entry. The entries of
+a name are sorted by value, so lookups are binary searches over the file's bytes. A table that is not in that order
+(index version 1) gets two uint64 per entry besides. Formats: docs/formats/index.md and index-header.md.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from libc.string cimport memcmp
 
 from pythanos._cursor cimport Cursor, cursor, offset, read_u32be, read_uvarint, remaining, take
 from pythanos._hash cimport crc32c
-from pythanos._index cimport text_at
+from pythanos._symbols cimport text_at
 from pythanos._labels cimport compare_text
 
 # Bytes of a list's length field before it, and of its checksum behind it.
@@ -55,7 +55,8 @@ cdef inline bint next_entry(Cursor* c, Entry* e) noexcept nogil:
 
 
 cdef int scan_table(
-    Cursor* c, uint64_t count, uint64_t lists_end, uint32_t* value_at, uint32_t* name_at, uint32_t* first, Py_ssize_t* names
+    Cursor* c, uint64_t count, uint64_t lists_end,
+    uint32_t* value_at, uint32_t* name_at, uint32_t* first, Py_ssize_t* names,
 ) noexcept nogil:
     """Fills the tables of a section in order; stops at the first entry that is cut short or out of order."""
     cdef Entry e, last
@@ -87,11 +88,12 @@ cdef int scan_table(
 
 
 cdef class PostingsTable:
-    """Label names, their values and the byte ranges of their postings lists. Entries are numbered in (name, value) order.
+    """Label names, their values and the byte ranges of their postings lists. Entries are numbered in (name, value)
+    order.
 
-    buffer: the file (bytes, mmap), kept alive; start: where the section begins in it; lists_end: offset in the index file
-    where the section begins there, which is where the last list ends. The special key ("", "") is an entry like others.
-    A range is [start, end) in the index file: u32 count and references, without length field and checksum.
+    buffer: the file (bytes, mmap), kept alive; start: where the section begins in it; lists_end: offset in the index
+    file where the section begins there, which is where the last list ends. The special key ("", "") is an entry like
+    others. A range is [start, end) in the index file: u32 count and references, without length field and checksum.
     Raises CorruptData where length, checksum or structure of the section is wrong.
     """
 
@@ -296,7 +298,8 @@ cdef class PostingsTable:
         return [self.value_number(i).decode("utf-8", "surrogateescape") for i in range(first, end)]
 
     def joined(self, Py_ssize_t first, Py_ssize_t end, bytes separator=b""):
-        """(bytes, int64[k + 1]): the values of entries [first, end), each followed by the separator, and where each begins.
+        """(bytes, int64[k + 1]): the values of entries [first, end), each followed by the separator, and where each
+        begins.
 
         One object for all values, to be searched as a whole. Raises IndexError.
         """
@@ -334,7 +337,9 @@ cdef class PostingsTable:
         return first, self.lower(after, first, high)
 
     def containing(self, Py_ssize_t first, Py_ssize_t end, bytes needle not None, *, bint at_end=False):
-        """int64[k]: those of the entries [first, end) whose values contain the needle, or end with it. Raises IndexError."""
+        """int64[k]: those of the entries [first, end) whose values contain the needle, or end with it. Raises
+        IndexError.
+        """
         if first < 0 or end > self.count:
             raise IndexError(end)
         cdef Py_ssize_t i, n = 0, size = 0, wanted = len(needle)

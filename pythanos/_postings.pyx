@@ -38,8 +38,9 @@ DVS = b"dvs"
 def decode_postings(buffer, *, str file="index", int64_t start=0):
     """uint32[n]: the references of a postings list, given as u32 count and big-endian u32 references.
 
-    Bytes after the last reference are ignored, since the end of a list can only be bounded from a table of starts. file, start:
-    where the bytes come from, for errors. Raises CorruptData where the list is cut short or not strictly increasing.
+    Bytes after the last reference are ignored, since the end of a list can only be bounded from a table of starts.
+    file, start: where the bytes come from, for errors. Raises CorruptData where the list is cut short or not strictly
+    increasing.
     """
     cdef const uint8_t[::1] view = buffer
     cdef Py_ssize_t size = view.shape[0], count, i
@@ -277,7 +278,8 @@ cdef object union_bits(list arrays, uint32_t low, Py_ssize_t words):
 
 
 def union(lists):
-    """uint32[n]: the references that are in any of the lists (uint32 arrays, strictly increasing); none for no lists."""
+    """uint32[n]: the references that are in any of the lists (uint32 arrays, strictly increasing); none for no lists.
+    """
     arrays = [each for each in sorted_lists(lists) if len(each)]
     if not arrays:
         return np.empty(0, np.uint32)
@@ -341,7 +343,8 @@ cdef Py_ssize_t put_deltas(const uint32_t* refs, Py_ssize_t count, uint8_t* out)
 
 
 def encode_dss(refs):
-    """bytes: `dss` and the snappy framed stream of uvarint deltas; what Thanos caches. Raises ValueError if unsorted."""
+    """bytes: `dss` and the snappy framed stream of uvarint deltas; what Thanos caches. Raises ValueError if unsorted.
+    """
     array = np.ascontiguousarray(refs, np.uint32)
     cdef const uint32_t[::1] view = array
     cdef Py_ssize_t count = view.shape[0], size = 0

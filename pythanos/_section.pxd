@@ -1,13 +1,14 @@
-# Writing into growing buffers: big-endian numbers, varints, strings, padding.
+# Writing sections into growing buffers: big-endian numbers, varints, strings, padding; and strings in byte order.
 #
 # Design: every put_ writes without a check into room that its caller has reserved; push32 makes room itself.
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport qsort
 from libc.string cimport memcpy
 
 from pythanos._arena cimport Growing, Interner, reserve
-from pythanos._cursor cimport PYTHANOS_BSWAP32
-from pythanos._labels cimport put_varint
+from pythanos._cursor cimport PYTHANOS_BSWAP32, PYTHANOS_BSWAP64
+from pythanos._labels cimport compare_text, put_varint
 
 
 cdef inline void put_u32(Growing* g, uint32_t value) noexcept nogil:
@@ -44,3 +45,32 @@ cdef inline bint push32(Growing* g, uint32_t value) noexcept nogil:
     memcpy(g.data + g.size, &value, 4)
     g.size += 4
     return True
+
+
+cdef struct SortKey:
+    uint64_t prefix
+    const uint8_t* data
+    int64_t size
+    int64_t id
+
+
+cdef inline int compare_keys(const void* a, const void* b) noexcept nogil:
+    cdef const SortKey* x = <const SortKey*>a
+    cdef const SortKey* y = <const SortKey*>b
+    if x.prefix != y.prefix:
+        return -1 if x.prefix < y.prefix else 1
+    return compare_text(x.data, x.size, y.data, y.size)
+
+
+cdef inline void sort_texts(const Interner* texts, SortKey* keys) noexcept nogil:
+    """Keys of all texts in byte order."""
+    cdef Py_ssize_t i
+    cdef uint64_t head
+    for i in range(texts.count):
+        keys[i].data = texts.bytes.data + texts.offset[i]
+        keys[i].size = texts.length[i]
+        keys[i].id = i
+        head = 0
+        memcpy(&head, keys[i].data, 8 if keys[i].size >= 8 else keys[i].size)
+        keys[i].prefix = PYTHANOS_BSWAP64(head)
+    qsort(keys, texts.count, sizeof(SortKey), compare_keys)

@@ -14,13 +14,13 @@ from pythanos.model.series import LabelColumn
 class SeriesEntries:
     """k series decoded from n entries of an index, in the order of the entries.
 
-    rows: int64[k], strictly increasing; series i came from entry rows[i] of the n that were asked for.
-    labels: LabelColumn of k, external labels merged in and dropped names left out.
-    chunk_start: int64[k + 1], series i owns chunk rows [chunk_start[i], chunk_start[i + 1]), ordered by mint.
-    chunk_mint, chunk_maxt: int64[m] ms, both inside the chunk; chunk_ref: uint64[m], segment index << 32 | byte offset.
-    refetch: int64[r], entries that ran past the end of their part; refetch_length: int64[r] bytes, how long a range from
-    the start of the entry has to be. The other columns lack these entries: fetch them, add them as parts, decode again.
-    Arrays and arena are never written after the entries were made.
+    rows: int64[k], strictly increasing; series i came from entry rows[i] of the n that were asked for. labels:
+    LabelColumn of k, external labels merged in and dropped names left out. chunk_start: int64[k + 1], series i owns
+    chunk rows [chunk_start[i], chunk_start[i + 1]), ordered by mint. chunk_mint, chunk_maxt: int64[m] ms, both inside
+    the chunk; chunk_ref: uint64[m], segment index << 32 | byte offset. refetch: int64[r], entries that ran past the
+    end of their part; refetch_length: int64[r] bytes, how long a range from the start of the entry has to be. The
+    other columns lack these entries: fetch them, add them as parts, decode again. Arrays and arena are never written
+    after the entries were made.
     """
 
     rows: NDArray[np.int64]

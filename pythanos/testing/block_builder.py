@@ -10,7 +10,7 @@ import numpy as np
 
 from pythanos import _labels
 from pythanos._chunks import encode_floats, join_aggregates
-from pythanos._index import crc32c_of
+from pythanos._symbols import crc32c_of
 from pythanos.block.paths import chunks_path, index_path, meta_path, segment_name
 from pythanos.model.chunks import AGGREGATE, XOR
 from pythanos.objstore.bucket import Bucket

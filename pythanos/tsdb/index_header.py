@@ -1,8 +1,9 @@
 """index-header: the symbols and the postings offset table of a block's index, kept on the gateway's disk.
 
 File (big endian, docs/formats/index-header.md): magic 0xBAAAD792 | version 1 | index version | offset of the postings
-offset table in the index u64 | the index's symbols section | the index from its postings offset table to its end | u64, u64
-places of the two in this file | CRC-32C of the two. The whole index is never fetched. Thanos writes the same bytes.
+offset table in the index u64 | the index's symbols section | the index from its postings offset table to its end |
+u64, u64 places of the two in this file | CRC-32C of the two. The whole index is never fetched. Thanos writes the same
+bytes.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Protocol
 
-from pythanos._index import SymbolTable, crc32c_of
 from pythanos._offset_table import PostingsTable
+from pythanos._symbols import SymbolTable, crc32c_of
 from pythanos.errors import CorruptData
+from pythanos.tsdb.chunk_files import sync_folder
 from pythanos.tsdb.index_toc import (
     INDEX_FILENAME,
     INDEX_START_SIZE,
@@ -56,8 +58,9 @@ class RangeSource(Protocol):
 class IndexHeader(LabelTables):
     """An index-header opened by mmap; its offset tables are built in one pass over each section.
 
-    Safe to use from several threads. ``close`` gives up the tables; the file is unmapped when the last user of ``symbols`` and
-    ``postings`` is gone. Raises FileNotFoundError where there is no file and CorruptData where it has to be rebuilt.
+    Safe to use from several threads. ``close`` gives up the tables; the file is unmapped when the last user of
+    ``symbols`` and ``postings`` is gone. Raises FileNotFoundError where there is no file and CorruptData where it has
+    to be rebuilt.
     """
 
     __slots__ = ("path", "size")
@@ -89,9 +92,10 @@ class IndexHeader(LabelTables):
 def write_index_header(bucket: RangeSource, block: str, path: str | os.PathLike[str], fetch: Pool) -> None:
     """Builds the index-header of ``<block>/index`` at ``path`` by range reads only (ST-9), complete or not at all.
 
-    Reads the first 5 and the last 52 bytes, the symbols, and the postings offset table to the end; the latter two as ranges of at
-    most 16 MiB, four at a time on ``fetch``, written to their places in ``<path>.tmp`` as they arrive. The folder is
-    made where missing. Raises CorruptData for an index that is none or ends early, and what the bucket raises.
+    Reads the first 5 and the last 52 bytes, the symbols, and the postings offset table to the end; the latter two as
+    ranges of at most 16 MiB, four at a time on ``fetch``, written to their places in ``<path>.tmp`` as they arrive.
+    The folder is made where missing. Raises CorruptData for an index that is none or ends early, and what the bucket
+    raises.
     """
     name = f"{block}/{INDEX_FILENAME}"
     size = bucket.attributes(name).size
@@ -111,15 +115,6 @@ def write_index_header(bucket: RangeSource, block: str, path: str | os.PathLike[
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Makes the names in a folder durable."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _map(path: Path) -> mmap.mmap | bytes:

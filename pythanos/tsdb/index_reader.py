@@ -8,9 +8,10 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos._index import SymbolTable, crc32c_of, decode_series
+from pythanos._index import decode_series
 from pythanos._offset_table import PostingsTable
 from pythanos._postings import decode_postings, union
+from pythanos._symbols import SymbolTable, crc32c_of
 from pythanos.errors import CorruptData
 from pythanos.model.entries import SeriesEntries
 from pythanos.model.timerange import ALL_TIME, ClosedRange
@@ -23,9 +24,9 @@ SERIES_ALIGN = 16
 class IndexReader(LabelTables):
     """An index, version 1, 2 or 3. Safe to use from several threads.
 
-    data: the file's bytes or an mmap of it, borrowed as long as the reader or anything taken from it lives. ``file`` names it in
-    errors. Raises CorruptData where header, table of contents, symbols or offset table are broken; lists and entries are
-    checked as they are read.
+    data: the file's bytes or an mmap of it, borrowed as long as the reader or anything taken from it lives. ``file``
+    names it in errors. Raises CorruptData where header, table of contents, symbols or offset table are broken; lists
+    and entries are checked as they are read.
     """
 
     __slots__ = ("data", "file", "toc")
@@ -36,7 +37,9 @@ class IndexReader(LabelTables):
         version = decode_index_start(data[:5], file)
         self.toc = decode_toc(data[max(0, len(data) - TOC_SIZE) :], len(data), file)
         symbols = SymbolTable(data, self.toc.symbols, version=version, file_start=self.toc.symbols, file=file)
-        super().__init__(version, symbols, PostingsTable(data, self.toc.postings_table, self.toc.postings_table, file=file))
+        super().__init__(
+            version, symbols, PostingsTable(data, self.toc.postings_table, self.toc.postings_table, file=file)
+        )
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> IndexReader:
@@ -52,7 +55,9 @@ class IndexReader(LabelTables):
 
     def series_with(self, name: str, *values: str) -> NDArray[np.uint32]:
         """uint32[n]: references of the series whose label ``name`` has one of the values. Raises CorruptData."""
-        return union([self._read_list(int(start), int(end)) for start, end in self.postings_ranges(name, values) if start >= 0])
+        return union(
+            [self._read_list(int(start), int(end)) for start, end in self.postings_ranges(name, values) if start >= 0]
+        )
 
     def _read_list(self, start: int, end: int) -> NDArray[np.uint32]:
         size = int.from_bytes(self.data[start - 4 : start], "big")
@@ -91,5 +96,7 @@ class IndexReader(LabelTables):
             file=self.file,
         )
         if len(entries.refetch):
-            raise CorruptData(self.file, int(places[entries.refetch[0]]), "series entry goes on behind the end of the file")
+            raise CorruptData(
+                self.file, int(places[entries.refetch[0]]), "series entry goes on behind the end of the file"
+            )
         return entries

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from pythanos._index import crc32c_of
+from pythanos._symbols import crc32c_of
 from pythanos.errors import CorruptData
 
 INDEX_FILENAME = "index"

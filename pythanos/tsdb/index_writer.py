@@ -13,8 +13,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos._index import SymbolTable, crc32c_of
 from pythanos._index_build import IndexBuilder
+from pythanos._symbols import SymbolTable, crc32c_of
 from pythanos.model.series import LabelColumn
 from pythanos.tsdb.index_toc import TOC_SIZE, IndexToc, encode_index_start, encode_toc
 
@@ -47,7 +47,7 @@ class IndexWriter:
         return self._builder.series_size_max
 
     def add_symbols(self, symbols: SymbolTable | Iterable[bytes]) -> None:
-        """Symbols to hold besides those of the series, such as all of a compacted block's. A head block holds ``b""``."""
+        """Symbols to hold besides those of the series, such as all of a compacted block's; ``b""`` in most blocks."""
         self._builder.add_symbols(symbols)
 
     def add(
@@ -60,8 +60,8 @@ class IndexWriter:
     ) -> None:
         """Adds n series behind those before; columns as in SeriesEntries.
 
-        Raises Halt where labels do not increase strictly, a chunk reference decreases or chunks of a series overlap, and
-        CorruptData for a malformed label block. The writer is of no use after an error.
+        Raises Halt where labels do not increase strictly, a chunk reference decreases or chunks of a series overlap,
+        and CorruptData for a malformed label block. The writer is of no use after an error.
         """
         self._builder.add(labels, chunk_start, chunk_mint, chunk_maxt, chunk_ref)
 

@@ -1,4 +1,4 @@
-"""The label side of an index, the same for a whole index and for an index-header: symbols, names, values, list ranges."""
+"""The label side of an index or index-header: symbols, label names and values, ranges of postings lists."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos._index import SymbolTable
 from pythanos._offset_table import PostingsTable
+from pythanos._symbols import SymbolTable
 
 ALL_POSTINGS = ("", "")
 
@@ -20,10 +20,10 @@ def encode_text(text: str) -> bytes:
 class LabelTables:
     """Symbols and the postings offset table of one block. Strings are made on demand, none is kept.
 
-    ``symbols`` is a SymbolTable; ``postings`` a PostingsTable, whose kernels answer for many values at once: entries of a name
-    (``bounds``), of given values (``find``), by prefix, suffix or part (``with_prefix``, ``containing``), all values as one
-    object (``joined``), and the ranges of many entries (``ranges``). Ranges are ``[start, end)`` bytes of the block's index
-    object: u32 count and references, without length field and checksum.
+    ``symbols`` is a SymbolTable; ``postings`` a PostingsTable, whose kernels answer for many values at once: entries
+    of a name (``bounds``), of given values (``find``), by prefix, suffix or part (``with_prefix``, ``containing``),
+    all values as one object (``joined``), and the ranges of many entries (``ranges``). Ranges are ``[start, end)``
+    bytes of the block's index object: u32 count and references, without length field and checksum.
     """
 
     __slots__ = ("index_version", "postings", "symbols")

@@ -53,4 +53,5 @@ cdef inline bint symbol(const Symbols* s, uint64_t ref, const uint8_t** data, Py
     return text_at(s.base, s.offset[ref], s.end, data, size)
 
 
+cdef uint64_t reference(const Symbols* s, Py_ssize_t number) noexcept nogil
 cdef Py_ssize_t lower_bound(const Symbols* s, const uint8_t* text, Py_ssize_t size, bint* exact) noexcept nogil
