@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 GAP_BYTES_MAX = 512 * 1024
+# Ranges that do not rise: how much more a slice of them may read, and how many ranges it has at least.
+JUMPING_BYTES_FACTOR = 4
+JUMPING_ITEMS_MIN = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """p byte ranges that cover n smaller ones.
 
-    start, end: int64[p] bytes, ``[start, end)``; first: int64[p + 1], part i covers the ranges [first[i], first[i + 1]).
+    start, end: int64[p] bytes, ``[start, end)``; first: int64[p + 1], part i covers ranges [first[i], first[i + 1]).
     """
 
     start: NDArray[np.int64]
@@ -50,30 +54,55 @@ def cut(
     bytes_max: int,
     parts_max: int,
     gap_bytes_max: int = GAP_BYTES_MAX,
-) -> list[tuple[int, int, int]]:
+) -> Iterator[tuple[int, int, int]]:
     """Slices ``(first, last + 1, bytes)`` of n ranges, in the order given, each to be read as one job.
 
-    A slice has at most ``items_max`` ranges and takes about ``parts_max`` reads and ``bytes_max`` bytes, gaps that a read
-    spans included; a single range may take more. Ranges are expected to rise mostly; where they fall, a new read begins.
+    A slice has at most ``items_max`` ranges, and takes about ``parts_max`` reads and ``bytes_max`` bytes, gaps that a
+    read spans included; a single range may take more. Where the ranges do not rise, a slice may take several times that,
+    for else it would be tiny.
     """
+    if len(start) and bool((start[1:] >= start[:-1]).all()):
+        return _cut_rising(start, end, items_max, bytes_max, parts_max, gap_bytes_max)
+    return _cut_jumping(start, end, items_max, bytes_max * JUMPING_BYTES_FACTOR, gap_bytes_max)
+
+
+def _cut_rising(
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    items_max: int,
+    bytes_max: int,
+    parts_max: int,
+    gap_bytes_max: int,
+) -> Iterator[tuple[int, int, int]]:
     n = len(start)
-    if not n:
-        return []
-    step = np.empty(n, np.int64)
-    step[0] = 0
-    np.subtract(start[1:], end[:-1], out=step[1:])
-    size = end - start
-    # Overlapping and near ranges cost what they add to the read; far ones, and those before the last one, are a new read.
-    near = (step <= gap_bytes_max) & (start >= np.concatenate((start[:1], start[:-1])))
-    near[0] = False
-    cost = np.where(near, np.maximum(size + step, 0), size)
+    reach = np.maximum.accumulate(end)
+    far = np.ones(n, np.bool_)
+    np.greater(start[1:] - reach[:-1], gap_bytes_max, out=far[1:])
+    # A near range costs what it adds to the read that it joins; a far one is a read of its own.
+    cost = end - start
+    cost[1:] = np.where(far[1:], cost[1:], reach[1:] - reach[:-1])
     bytes_before = np.concatenate(([0], np.cumsum(cost)))
-    parts_before = np.concatenate(([0], np.cumsum(~near)))
-    slices, at = [], 0
+    parts_before = np.concatenate(([0], np.cumsum(far)))
+    at = 0
     while at < n:
         by_bytes = int(np.searchsorted(bytes_before, bytes_before[at] + bytes_max, side="right")) - 1
         by_parts = int(np.searchsorted(parts_before, parts_before[at] + parts_max, side="right")) - 1
         stop = max(at + 1, min(at + items_max, by_bytes, by_parts, n))
-        slices.append((at, stop, int(bytes_before[stop] - bytes_before[at])))
+        yield at, stop, int(bytes_before[stop] - bytes_before[at])
         at = stop
-    return slices
+
+
+def _cut_jumping(
+    start: NDArray[np.int64], end: NDArray[np.int64], items_max: int, bytes_max: int, gap_bytes_max: int
+) -> Iterator[tuple[int, int, int]]:
+    """Halves a slice until its reads, which join what is near in the object, are small enough."""
+    at, items = 0, items_max
+    while at < len(start):
+        stop = min(at + items, len(start))
+        order = np.argsort(start[at:stop], kind="stable")
+        size = partition(start[at:stop][order], end[at:stop][order], gap_bytes_max).bytes
+        if size > bytes_max and stop - at > JUMPING_ITEMS_MIN:
+            items = max(JUMPING_ITEMS_MIN, (stop - at) // 2)
+            continue
+        yield at, stop, size
+        at, items = stop, min(items_max, items * 2)

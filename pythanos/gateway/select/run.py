@@ -19,7 +19,7 @@ from pythanos.workers import Pool
 SERIES_BATCH_SIZE = 10_000
 SERIES_MATCH_RATIO = 0.5
 # Bytes that one request may have on the way from the bucket, or fetched and not yet sent, over all its blocks.
-PREFETCH_BYTES_MAX = 48 << 20
+PREFETCH_BYTES_MAX = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class SelectableBlock(Protocol):
 
 
 def read_range(bucket: Bucket, name: str, start: int, end: int) -> bytes:
-    """Bytes ``[start, end)`` of an object, fewer where it ends before. Raises CorruptData where it ends before ``start``."""
+    """Bytes ``[start, end)`` of an object, fewer where it ends before. Raises CorruptData where ``start`` is past its end."""
     data = bucket.get_range(name, start, end - start)
     if not data:
         raise CorruptData(name, start, "object ends early")
