@@ -1,7 +1,7 @@
 """The canonical text of a syntax tree: what parses to the same tree again.
 
 The text is that of ``prometheus:promql/parser/printer.go``, apart from the few forms that do not parse there: an empty
-selector, a power of infinity, and an offset expression before ``@``.
+selector, a power of infinity, an offset expression before ``@``, labels that are named like a keyword or a number.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pythanos.promql.syntax.ast import (
 from pythanos.promql.tree.numbers import plain, short
 from pythanos.units import format_duration
 
-_PLAIN_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN_LABEL = re.compile(r"(?!(?i:without|inf|nan)$)[A-Za-z_][A-Za-z0-9_]*")
 _DURATION_CALLS = frozenset(("step", "range", "min_of", "max_of"))
 _GROUPS = {Cardinality.MANY_TO_ONE: "group_left", Cardinality.ONE_TO_MANY: "group_right"}
 
@@ -95,7 +95,7 @@ def subquery_suffix(node: SubqueryExpr) -> str:
 
 
 def print_labels(labels: tuple[str, ...]) -> str:
-    """Label names of a grouping, quoted where they are not plain."""
+    """Label names of a grouping, quoted where they are not plain or would read as something else."""
     return ", ".join(label if _PLAIN_LABEL.fullmatch(label) else quote(label) for label in labels)
 
 
@@ -158,10 +158,12 @@ def _offset(node: VectorSelector | SubqueryExpr) -> str:
 
 def _is_closed(offset: DurationExpr | None) -> bool:
     """Whether an operator behind an offset does not read as a part of its arithmetic."""
-    if offset is None or offset.op in _DURATION_CALLS:
+    if offset is None:
         return True
+    if offset.wrapped or offset.op in _DURATION_CALLS:
+        return not offset.wrapped
     inner = offset.rhs
-    signed = offset.lhs is None and not offset.wrapped and type(inner) is DurationExpr
+    signed = offset.lhs is None and type(inner) is DurationExpr
     return signed and (inner.wrapped or inner.op in _DURATION_CALLS)
 
 
