@@ -256,15 +256,19 @@ cdef void _sum_resets(Samples* s, Py_ssize_t start) noexcept nogil:
 
 
 cdef void _lift_part(Samples* s, Py_ssize_t start, Py_ssize_t part) noexcept nogil:
-    """Undoes a small fall where the chunks of two real replicas met in one virtual one: [start, part) and [part, n)."""
+    """Undoes a small fall where the chunks of two real replicas met in one virtual one: [start, part) and [part, n).
+
+    Over more than a scrape interval a fall is a reset, as in `fold_penalty`.
+    """
     cdef double* v = values(s)
+    cdef int64_t* t = times(s)
     cdef double lift, last
     cdef Py_ssize_t before = part - 1, i = part
     while before >= start and not is_number(s, before):
         before -= 1
     while i < s.n and not is_number(s, i):
         i += 1
-    if before < start or i >= s.n or not v[before] / 2 <= v[i] < v[before]:
+    if before < start or i + 1 >= s.n or not v[before] / 2 <= v[i] < v[before] or t[i] - t[before] > t[i + 1] - t[i]:
         return
     lift = v[before] - v[i]
     last = v[i]

@@ -7,8 +7,9 @@
 # - The spacing is the smallest one around the two heads, not only the distance to the last sample taken. After a gap in both
 #   replicas that distance is the gap, and the other replica would be shut out for twice its length.
 # - Counters: a switch must not look like a reset. A value below the last one taken is lifted to it, and the offset kept, unless
-#   the replica itself fell since then: that is a real reset, which rate() and resets() have to see. A replica without a past
-#   sample to compare with counts as reset if its value is less than half of the last one.
+#   the replica itself fell since then: that is a real reset, which rate() and resets() have to see. Where a replica has no past
+#   sample to compare with, the delay between timestamp and value explains a fall only within one scrape interval, and
+#   hardly one to less than half.
 #
 # `rising` is for counters whose resets were summed away (downsampled counter chunks): their totals start anywhere, so a switch
 # continues from the last value taken with what the replica itself gained since.
@@ -194,7 +195,7 @@ cdef inline bint is_reset(const Replica* r, bint had_past, int64_t last_t, doubl
     """Whether a fall from the last value taken to this replica's sample at hand is a reset that was not taken yet."""
     if had_past:
         return r.reset_t > last_t and out_reset_t <= r.before_reset_t
-    return values(r.samples)[r.at] < last / 2
+    return times(r.samples)[r.at] - last_t > spacing(r, INT64_MAX) or values(r.samples)[r.at] < last / 2
 
 
 cdef inline bint fold_penalty(const Samples* a, const Samples* b, Samples* out, Counter counter) noexcept nogil:
