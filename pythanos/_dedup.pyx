@@ -135,6 +135,19 @@ cdef int64_t _choose(const Source* source, int aggregate, Growing* parts, int64_
     return NO_FAULT
 
 
+cdef Py_ssize_t _announced(const Job* job, Py_ssize_t parts) noexcept nogil:
+    """The samples that the headers of the chosen float chunks announce."""
+    cdef const Source* source = job.source
+    cdef Py_ssize_t i, total = 0
+    cdef int64_t row, count
+    for i in range(parts):
+        row = job.parts[i].row
+        if not _holds_histograms(source.encoding[row]):
+            count = count_float_chunk(source.rows.arena + source.offset[row], source.length[row], source.encoding[row])
+            total += count if count > 0 else 0
+    return total + 1
+
+
 cdef bint _decode(Job* job, int64_t row, Samples* to) noexcept nogil:
     """Appends the samples of one chunk row; False with `fault` set."""
     cdef const Source* source = job.source
@@ -206,10 +219,11 @@ cdef void _make_rise(Samples* s, Py_ssize_t start, int64_t last_t) noexcept nogi
     """Removes samples from `start` on that are not later than the one before them; the first must be after last_t."""
     cdef int64_t* t = times(s)
     cdef Py_ssize_t i, kept = start
-    cdef bint rising = start >= s.n or t[start] > last_t
+    cdef uint64_t signs = 0
+    # A sign bit in t[i] - t[i - 1] - 1 means a step that is not forward; this form runs several samples at a time.
     for i in range(start + 1, s.n):
-        rising &= t[i] > t[i - 1]
-    if rising:
+        signs |= <uint64_t>t[i] - <uint64_t>t[i - 1] - 1
+    if start >= s.n or (signs >> 63 == 0 and t[start] > last_t):
         return
     for i in range(start, s.n):
         if t[i] > last_t:
@@ -406,9 +420,13 @@ def decode_series(
                 histogram_st = histograms.start_timestamps
                 job.histogram_st = &histogram_st[0]
         _prepare(&job, columns, histograms is not None)
+        job.parts = <Part*>parts.data
         job.mint, job.maxt, job.aggregate, job.algorithm, job.counter = mint, maxt, aggregate, algorithm, counter
         with nogil:
-            for i in range(n):
+            # The most there can be; what replicas leave unused was never touched and goes back at the end.
+            if not room(&job.out, _announced(&job, parts.size // sizeof(Part))):
+                job.fault = FAULT_MEMORY
+            for i in range(n if job.fault == NO_FAULT else 0):
                 if not _series(&job, <Part*>parts.data + part_starts[i], part_starts[i + 1] - part_starts[i], &ends):
                     break
                 out_start[i + 1] = job.out.n
