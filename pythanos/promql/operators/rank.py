@@ -26,6 +26,7 @@ from pythanos.promql.operators.operator import (
     is_present,
 )
 from pythanos.promql.operators.ranges import invalid_quantiles
+from pythanos.promql.operators.relabel import is_label_name
 from pythanos.promql.plan.nodes import Aggregate
 from pythanos.promql.tree.numbers import plain, short
 
@@ -115,7 +116,7 @@ class CountValues:
     """count_values("label", v): how many series of a group have each value."""
 
     def __init__(self, evaluation: Evaluation, node: Aggregate, operand: VectorOperator, label: str) -> None:
-        if not label:
+        if not is_label_name(label):
             raise QueryFailed(f"invalid label name {quote(label)}")
         self.evaluation = evaluation
         self.label = label

@@ -67,7 +67,7 @@ class LabelReplace:
             self.pattern = compile_pattern(pattern)
         except BadRequest as error:
             raise QueryFailed(f"invalid regular expression in label_replace(): {pattern}") from error
-        if not label:
+        if not is_label_name(label):
             raise QueryFailed(f"invalid destination label name in label_replace(): {label}")
         self.label = label
         self.replacement = replacement
@@ -101,9 +101,9 @@ class LabelJoin:
     def __init__(self, label: str, separator: str, sources: tuple[str, ...]) -> None:
         """Raises QueryFailed for a bad label name."""
         for source in sources:
-            if not source:
+            if not is_label_name(source):
                 raise QueryFailed(f"invalid source label name in label_join(): {source}")
-        if not label:
+        if not is_label_name(label):
             raise QueryFailed(f"invalid destination label name in label_join(): {label}")
         self.label = label
         self.separator = separator
@@ -163,6 +163,11 @@ class SortedByLabel:
 
     def finished(self) -> None:
         pass
+
+
+def is_label_name(name: str) -> bool:
+    """Whether a string can be a label's name: any UTF-8 but the empty string."""
+    return bool(name) and not any("\udc80" <= char <= "\udcff" for char in name)
 
 
 def natural_key(text: str) -> tuple[tuple[int, int | str], ...]:

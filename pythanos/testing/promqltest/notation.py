@@ -1,0 +1,105 @@
+"""Series descriptions: ``metric{label="value"} 1+2x3 _ stale {{schema:0 sum:1}}x2``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pythanos.model.matchers import MatchType
+from pythanos.model.series import ABSENT
+from pythanos.promql.syntax.cursor import EVERYTHING
+from pythanos.promql.syntax.parser import parse_metric_selector
+
+_NUMBER = r"[+-]?(?:inf|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
+_FLOATS = re.compile(rf"({_NUMBER})([+-](?:{_NUMBER[5:]}))?(?:x(\d+))?", re.IGNORECASE)
+_HISTOGRAM = re.compile(r"(\{\{.*?\}\})([+-]\{\{.*?\}\})?(?:x(\d+))?")
+_GAPS = re.compile(r"_(?:x(\d+))?")
+_ITEM = re.compile(r"\{\{.*?\}\}(?:[+-]\{\{.*?\}\})?(?:x\d+)?|\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramText:
+    """A native histogram as it was written: ``base`` plus (or, for a negative number, minus) ``times`` times ``step``."""
+
+    base: str
+    step: str = ""
+    times: int = 0
+
+
+Item = float | HistogramText | None
+LabelSet = tuple[tuple[str, str], ...]
+
+
+class NotationError(ValueError):
+    """A line that is not in the notation."""
+
+
+def split_metric(line: str) -> tuple[str, str]:
+    """(metric, rest) of a series line; the metric ends with its braces or at the first space."""
+    brace = line.find("{")
+    space = re.search(r"\s", line)
+    apart = space is not None and space.start() < brace
+    if brace < 0 or line.startswith("{{", brace) or (apart and not line[space.start() : brace].isspace()):
+        return (line[: space.start()], line[space.end() :]) if space else (line, "")
+    quote = ""
+    at = brace
+    while at < len(line):
+        char = line[at]
+        if quote:
+            at += char == "\\" and quote != "`"
+            quote = "" if char == quote else quote
+        elif char in "\"'`":
+            quote = char
+        elif char == "}":
+            return line[: at + 1], line[at + 1 :]
+        at += 1
+    raise NotationError(f"unclosed label set in {line!r}")
+
+
+def parse_metric(text: str) -> LabelSet:
+    """The label set of a metric as it is written in a series line, sorted by name. Raises NotationError."""
+    selector = parse_metric_selector(text, EVERYTHING)
+    labels: dict[str, str] = {}
+    for matcher in selector.matchers:
+        if matcher.type is not MatchType.EQ or matcher.name in labels:
+            raise NotationError(f"not a label set: {text}")
+        if matcher.value:
+            labels[matcher.name] = matcher.value
+    return tuple(sorted(labels.items()))
+
+
+def parse_series(line: str) -> tuple[LabelSet, list[Item]]:
+    """The label set and the samples of a series line: a float, a histogram, or None for a gap."""
+    metric, rest = split_metric(line)
+    items: list[Item] = []
+    for item in _ITEM.findall(rest):
+        items.extend(_expand(item))
+    return parse_metric(metric), items
+
+
+def parse_float(text: str) -> float:
+    """A decimal float, ``inf`` or ``nan`` in any case. Raises ValueError."""
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)
+
+
+def _expand(item: str) -> list[Item]:
+    if item == "stale":
+        return [ABSENT]
+    if found := _GAPS.fullmatch(item):
+        return [None] * int(found[1] or 1)
+    if found := _HISTOGRAM.fullmatch(item):
+        sign = -1 if (found[2] or "").startswith("-") else 1
+        return [HistogramText(found[1], (found[2] or "")[1:], sign * k) for k in range(int(found[3] or 0) + 1)]
+    found = _FLOATS.fullmatch(item)
+    if found is None:
+        raise NotationError(f"not a sample: {item}")
+    value = parse_float(found[1])
+    step = parse_float(found[2]) if found[2] else 0.0
+    values: list[Item] = [value]
+    for _ in range(int(found[3] or 0)):
+        # Added up one by one, as the reference does, rounding included.
+        value = value + step if found[2] else value
+        values.append(value)
+    return values
