@@ -78,17 +78,18 @@ def _cut_rising(
     reach = np.maximum.accumulate(end)
     far = np.ones(n, np.bool_)
     np.greater(start[1:] - reach[:-1], gap_bytes_max, out=far[1:])
-    # A near range costs what it adds to the read that it joins; a far one is a read of its own.
-    cost = end - start
-    cost[1:] = np.where(far[1:], cost[1:], reach[1:] - reach[:-1])
-    bytes_before = np.concatenate(([0], np.cumsum(cost)))
-    parts_before = np.concatenate(([0], np.cumsum(far)))
+    # A near range costs what it adds to the read that it joins; a far one, or the first of a slice, a read of its own.
+    size = end - start
+    cost = size.copy()
+    cost[1:] = np.where(far[1:], size[1:], reach[1:] - reach[:-1])
+    bytes_to, reads_to = np.cumsum(cost), np.cumsum(far)
     at = 0
     while at < n:
-        by_bytes = int(np.searchsorted(bytes_before, bytes_before[at] + bytes_max, side="right")) - 1
-        by_parts = int(np.searchsorted(parts_before, parts_before[at] + parts_max, side="right")) - 1
-        stop = max(at + 1, min(at + items_max, by_bytes, by_parts, n))
-        yield at, stop, int(bytes_before[stop] - bytes_before[at])
+        bytes_left, reads_left = bytes_max - int(size[at]), parts_max - 1
+        by_bytes = int(np.searchsorted(bytes_to, bytes_to[at] + bytes_left, side="right"))
+        by_reads = int(np.searchsorted(reads_to, reads_to[at] + reads_left, side="right"))
+        stop = max(at + 1, min(at + items_max, by_bytes, by_reads, n))
+        yield at, stop, int(bytes_to[stop - 1] - bytes_to[at] + size[at])
         at = stop
 
 
