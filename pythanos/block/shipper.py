@@ -162,7 +162,7 @@ class Shipper:
         try:
             segments = _link_block(os.path.join(self._folder, meta.ulid), staging)
             thanos = msgspec.structs.replace(
-                meta.thanos or ThanosMeta(version=1),
+                meta.thanos or ThanosMeta(),
                 labels={**meta.labels, **self._labels()},
                 source=self._options.source,
                 segment_files=segments,

@@ -112,7 +112,7 @@ def _expand(template: str, found: Any) -> str:
             return "$"
         name = reference[1] or reference[2]
         try:
-            value = found[int(name)] if name.isdecimal() else found[name]
+            value = found[int(name) if name.isdecimal() else name.encode()]
         except (IndexError, KeyError):
             return ""
         return (value or b"").decode("utf-8", "surrogateescape")

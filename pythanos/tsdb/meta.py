@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import xxhash
@@ -17,11 +17,14 @@ from ulid import ULID
 
 from pythanos.errors import CorruptData
 from pythanos.model.gojson import go_json, sort_keys
-from pythanos.model.timerange import BlockRange
+from pythanos.model.timerange import MAX_TIME_MS, MIN_TIME_MS, BlockRange
 
 META_FILENAME = "meta.json"
 META_VERSION = 1
 NO_UPLOAD_TIME = "0001-01-01T00:00:00Z"
+
+# Columns of times are int64.
+Milliseconds = Annotated[int, msgspec.Meta(ge=MIN_TIME_MS, le=MAX_TIME_MS)]
 
 _ULID = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 
@@ -45,8 +48,8 @@ class BlockDesc(msgspec.Struct, frozen=True, kw_only=True):
     """A parent block: ULID and ``[mint, maxt)`` in ms."""
 
     ulid: str
-    mint: int = msgspec.field(name="minTime", default=0)
-    maxt: int = msgspec.field(name="maxTime", default=0)
+    mint: Milliseconds = msgspec.field(name="minTime", default=0)
+    maxt: Milliseconds = msgspec.field(name="maxTime", default=0)
 
 
 class Compaction(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,8 +108,8 @@ class BlockMeta(msgspec.Struct, frozen=True, kw_only=True):
     """A block's meta.json. ``[mint, maxt)`` in ms; ``thanos`` is None in a block that only Prometheus touched."""
 
     ulid: str
-    mint: int = msgspec.field(name="minTime", default=0)
-    maxt: int = msgspec.field(name="maxTime", default=0)
+    mint: Milliseconds = msgspec.field(name="minTime", default=0)
+    maxt: Milliseconds = msgspec.field(name="maxTime", default=0)
     stats: BlockStats = BlockStats()
     compaction: Compaction = Compaction()
     version: int = META_VERSION
