@@ -277,12 +277,19 @@ cdef void _lift_part(Samples* s, Py_ssize_t start, Py_ssize_t part) noexcept nog
     cdef double* v = values(s)
     cdef int64_t* t = times(s)
     cdef double lift, last
+    cdef int64_t interval = INT64_MAX
     cdef Py_ssize_t before = part - 1, i = part
     while before >= start and not is_number(s, before):
         before -= 1
     while i < s.n and not is_number(s, i):
         i += 1
-    if before < start or i + 1 >= s.n or not v[before] / 2 <= v[i] < v[before] or t[i] - t[before] > t[i + 1] - t[i]:
+    if before < start or i >= s.n or not v[before] / 2 <= v[i] < v[before]:
+        return
+    if i + 1 < s.n:
+        interval = t[i + 1] - t[i]
+    elif before > start:
+        interval = t[before] - t[before - 1]
+    if t[i] - t[before] > interval:
         return
     lift = v[before] - v[i]
     last = v[i]

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pythanos._chunks import encode_floats
@@ -217,6 +217,7 @@ def cut_at(samples: list, sizes: list) -> list:
 
 
 @settings(max_examples=300)
+@example(([], 0.1, [(0, 0.25, []), (1, 0.0, [(20, 566)])]), [5, 20, 111])
 @given(fleets, st.lists(st.integers(5, 130), min_size=1, max_size=4))
 def test_replicas_of_one_counter_have_no_gap_and_no_false_reset(fleet, sizes):
     """QU-16, QU-17: data where any replica has data, falls only at resets, an increase within a scrape of the truth."""
