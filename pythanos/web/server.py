@@ -1,0 +1,88 @@
+"""HTTPServer: listens at the start of a daemon for probes and metrics; HTTPDoors opens the rest at the end of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from twisted.application.service import Service
+from twisted.internet import defer
+
+from pythanos.config import Section
+from pythanos.errors import ConfigError
+from pythanos.runtime import logs
+from pythanos.units import ByteSize, Duration
+from pythanos.web.site import Site
+
+GRACE = Duration(120_000)
+
+
+class HTTPConfig(Section):
+    """``http``: limits of the HTTP server."""
+
+    max_body_size: ByteSize = ByteSize(32 << 20)
+    max_header_size: ByteSize = ByteSize(1 << 20)
+    request_threads: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 128
+
+
+class WebConfig(Section):
+    """``web``: where and for whom the API and its pages are served."""
+
+    route_prefix: str = ""
+    external_prefix: str = ""
+    disable_cors: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("route_prefix", "external_prefix"):
+            prefix = getattr(self, name)
+            if prefix and not prefix.startswith("/"):
+                raise ValueError(f"{name} must start with a slash")
+
+
+def parse_address(address: str, key: str) -> tuple[str, int]:
+    """Interface and port of ``host:port``, ``:port`` or ``[v6]:port``. Raises ConfigError naming ``key``."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError("", key, f"expected host:port, got {address!r}")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+class HTTPServer(Service):
+    """The listening socket. A taken port fails the start."""
+
+    def __init__(self, address: str, site: Site, reactor: Any, *, key: str = "http_address") -> None:
+        self.setName("http")
+        self.interface, self.port = parse_address(address, key)
+        self.site = site
+        self.log = logs.make_logger()
+        self._reactor = reactor
+        self._listening: Any = None
+
+    def startService(self) -> None:
+        """Raises CannotListenError. TLS (``http.config``) is decided here and nowhere else."""
+        super().startService()
+        self._listening = self._reactor.listenTCP(self.port, self.site, interface=self.interface)
+        self.port = self._listening.getHost().port
+        self.log.info("listening for requests and metrics", address=f"{self.interface}:{self.port}")
+
+    def stopService(self) -> defer.Deferred[None]:
+        super().stopService()
+        listening, self._listening = self._listening, None
+        return defer.maybeDeferred(listening.stopListening) if listening is not None else defer.succeed(None)
+
+
+class HTTPDoors(Service):
+    """The last child of a daemon: while it runs, every route answers. Stopping it drains the requests under way."""
+
+    def __init__(self, site: Site, grace: Duration = GRACE) -> None:
+        self.setName("http api")
+        self._site = site
+        self._grace = grace
+
+    def startService(self) -> None:
+        super().startService()
+        self._site.open()
+
+    def stopService(self) -> defer.Deferred[None]:
+        super().stopService()
+        return self._site.drain(self._grace.seconds)

@@ -1,0 +1,315 @@
+"""Site: HTTP/1.1 on Twisted around handlers that do not know it: routing, admission, streaming, draining."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from twisted.internet import defer, protocol
+from twisted.python.failure import Failure
+from twisted.web import http
+
+from pythanos.context import RequestContext
+from pythanos.errors import QueryCanceled
+from pythanos.runtime import logs
+from pythanos.runtime.clock import Clock
+from pythanos.runtime.workers import RequestPool
+from pythanos.web.api import responses
+from pythanos.web.delivery import deliver
+from pythanos.web.errors import BodyTooLarge, MethodNotAllowed, NotReady, classify
+from pythanos.web.messages import Request, Response
+from pythanos.web.metrics import HTTPMetrics
+from pythanos.web.router import Match, Router
+from pythanos.web.stream import InlineSink, ThreadSink
+
+IDLE_SECONDS = 120.0
+CORS_HEADERS = {
+    "Access-Control-Allow-Headers": "Accept, Accept-Encoding, Authorization, Content-Type, Origin",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Date",
+}
+_API = "/api/"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOptions:
+    """Limits in bytes; ``tenant_header`` names the header that becomes the request's tenant."""
+
+    body_bytes_max: int = 32 << 20
+    header_bytes_max: int = 1 << 20
+    cors: bool = True
+    tenant_header: str = ""
+    default_tenant: str = ""
+
+
+class Site(protocol.ServerFactory):
+    """Accepts connections and answers requests; closed for everything but probes until ``open`` is called."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        router: Router,
+        pool: RequestPool,
+        *,
+        reactor: Any,
+        clock: Clock,
+        metrics: HTTPMetrics,
+        options: SiteOptions | None = None,
+    ) -> None:
+        self.router, self.pool, self.reactor, self.clock, self.metrics = router, pool, reactor, clock, metrics
+        self.options = options or SiteOptions()
+        self.logger = logs.make_logger()
+        self.is_open = False
+        self.is_closing = False
+        self.active: set[Exchange] = set()
+        self._idle: list[defer.Deferred[None]] = []
+
+    def buildProtocol(self, addr: Any) -> http.HTTPChannel:
+        channel = _Channel()
+        channel.factory = self
+        channel.callLater = self.reactor.callLater
+        channel.timeOut = IDLE_SECONDS
+        channel.totalHeadersSize = channel.MAX_LENGTH = self.options.header_bytes_max
+        return channel
+
+    def log(self, request: http.Request) -> None:
+        """No access log: the http_* metrics count, and request logging is a setting of its own."""
+
+    def open(self) -> None:
+        """From now on every route answers."""
+        self.is_open = True
+
+    def drain(self, grace_seconds: float) -> defer.Deferred[None]:
+        """Refuses new requests, fires when the running ones are done; those that last longer are cancelled."""
+        self.is_open, self.is_closing = False, True
+        if not self.active:
+            return defer.succeed(None)
+        done: defer.Deferred[None] = defer.Deferred()
+        self._idle.append(done)
+        timer = self.reactor.callLater(grace_seconds, self._cancel_active)
+
+        def settle(result: None) -> None:
+            if timer.active():
+                timer.cancel()
+
+        return done.addCallback(settle)
+
+    def exchange_ended(self, exchange: Exchange) -> None:
+        self.active.discard(exchange)
+        if not self.active:
+            waiting, self._idle = self._idle, []
+            for one in waiting:
+                one.callback(None)
+
+    def _cancel_active(self) -> None:
+        for exchange in list(self.active):
+            exchange.abort()
+
+
+class Exchange:
+    """One request and its answer. Lives in the reactor thread, but for ``work``."""
+
+    def __init__(self, site: Site, wire: _WireRequest) -> None:
+        self.site = site
+        self.wire = wire
+        self.request = wire.to_request(site.options)
+        self.handler_name = ""
+        self.started = site.clock.monotonic()
+        self.bytes_sent = 0
+        self._sink: ThreadSink | None = None
+        self._ended = False
+
+    def begin(self) -> None:
+        """Finds the route and has it answered."""
+        site, request = self.site, self.request
+        site.active.add(self)
+        try:
+            if self.wire.too_large:
+                raise BodyTooLarge(f"the request body is larger than {site.options.body_bytes_max} bytes")
+            match = site.router.find(request.method, self.wire.raw_path())
+            request.path_args = match.path_args
+            self.handler_name = match.route.name
+            if self.handler_name:
+                site.metrics.begin(self.handler_name, request)
+            if not (site.is_open or match.route.always):
+                raise NotReady("shutting down" if site.is_closing else "not ready")
+        except Exception as error:
+            self._send(self.error_response(error))
+            return
+        if match.route.inline:
+            self._answer_inline(match.route.handler)
+        else:
+            self._answer_in_thread(match)
+
+    def client_gone(self) -> None:
+        """The connection was lost: the work stops at its next check."""
+        self.request.context.cancel()
+        if self._sink is not None:
+            self._sink.close()
+        self.end(499)
+
+    def abort(self) -> None:
+        """Ends the exchange whether or not its answer is complete."""
+        self.request.context.cancel()
+        if not self._ended:
+            self.wire.channel.loseConnection()
+
+    def end(self, status: int) -> None:
+        """Counts the exchange; whatever comes later is nobody's business any more."""
+        if self._ended:
+            return
+        self._ended = True
+        if self.handler_name:
+            seconds = self.site.clock.monotonic() - self.started
+            sizes = (self.wire.bytes_received, self.bytes_sent)
+            self.site.metrics.end(self.handler_name, self.request, code=status, seconds=seconds, sizes=sizes)
+        self.site.exchange_ended(self)
+
+    def error_response(self, error: Exception) -> Response:
+        """The answer to an error: an envelope under the API, one line of text elsewhere. Any thread."""
+        outcome = classify(error)
+        if not outcome.expected:
+            self.site.logger.failure("request broke", failure=Failure(error), path=self.request.path)
+        if _API in self.request.path:
+            response = responses.error(outcome)
+        else:
+            response = Response(outcome.status, f"{outcome.message}\n".encode("utf-8", "replace"))
+        if isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = error.allowed
+        return response
+
+    def head(self, response: Response, length: int | None) -> None:
+        """Writes status and headers."""
+        wire = self.wire
+        wire.setResponseCode(response.status)
+        headers = wire.responseHeaders
+        headers.setRawHeaders("Date", [http.datetimeToString()])
+        if response.status != 204:
+            headers.setRawHeaders("Content-Type", [response.content_type])
+            headers.setRawHeaders("X-Content-Type-Options", ["nosniff"])
+        if length is not None and response.status != 204:
+            headers.setRawHeaders("Content-Length", [str(length)])
+        headers.setRawHeaders("X-Request-Id", [self.request.context.request_id])
+        if self.site.options.cors and _API in self.request.path:
+            for name, value in CORS_HEADERS.items():
+                headers.setRawHeaders(name, [value])
+        for name, value in response.headers.items():
+            headers.setRawHeaders(name, [value])
+        if self.site.is_closing:
+            headers.setRawHeaders("Connection", ["close"])
+            wire.channel.persistent = False
+
+    def _answer_inline(self, handler: Callable[[Request], Response]) -> None:
+        try:
+            response = handler(self.request)
+        except Exception as error:
+            response = self.error_response(error)
+        self._send(response)
+
+    def _send(self, response: Response) -> None:
+        deliver(self.request, response, InlineSink(self))
+
+    def _answer_in_thread(self, match: Match) -> None:
+        self._sink = ThreadSink(self, self.site.reactor)
+        working = self.site.pool.call(self.work, match, self._sink)
+        working.addErrback(self._not_admitted)
+
+    def work(self, match: Match, sink: ThreadSink) -> None:
+        """Runs the handler and sends its answer; never raises. In a thread of the request pool."""
+        try:
+            response = match.route.handler(self.request)
+        except Exception as error:
+            response = self.error_response(error)
+        try:
+            deliver(self.request, response, sink)
+        except Exception as error:
+            if sink.begun:
+                if not isinstance(error, QueryCanceled):
+                    self.site.logger.failure("answer broke off", failure=Failure(error), path=self.request.path)
+                sink.break_off()
+            else:
+                deliver(self.request, self.error_response(error), sink)
+
+    def _not_admitted(self, failure: Failure) -> None:
+        if not self._ended:
+            error = failure.value if isinstance(failure.value, Exception) else RuntimeError(str(failure.value))
+            self._send(self.error_response(error))
+
+
+class _WireRequest(http.Request):
+    """A request as Twisted's channel fills it."""
+
+    exchange: Exchange | None = None
+    too_large = False
+    bytes_received = 0
+
+    @property
+    def site(self) -> Site:
+        return self.channel.factory
+
+    def parseCookies(self) -> None:
+        """Nothing here uses them."""
+
+    def gotLength(self, length: int | None) -> None:
+        self.content = io.BytesIO()
+        if length is not None and length > self.site.options.body_bytes_max:
+            self.too_large = True
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self.bytes_received += len(data)
+        if self.bytes_received > self.site.options.body_bytes_max:
+            # Read on and forget, so that the client gets to see the answer; but not for ever.
+            self.too_large = True
+            if self.bytes_received > 4 * self.site.options.body_bytes_max:
+                self.channel.loseConnection()
+        if not self.too_large:
+            self.content.write(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        self.method, self.uri, self.clientproto = command, path, version
+        self.path = path.partition(b"?")[0]
+        self.args = {}
+        self.exchange = Exchange(self.site, self)
+        self.exchange.begin()
+
+    def connectionLost(self, reason: Failure) -> None:
+        super().connectionLost(reason)
+        if self.exchange is not None:
+            self.exchange.client_gone()
+
+    def raw_path(self) -> str:
+        return self.path.decode("latin-1")
+
+    def to_request(self, options: SiteOptions) -> Request:
+        """The request as handlers see it."""
+        headers = {
+            name.decode("latin-1").lower(): values[-1].decode("latin-1")
+            for name, values in self.requestHeaders.getAllRawHeaders()
+        }
+        self.bytes_received += len(self.uri) + len(self.method) + sum(len(k) + len(v) for k, v in headers.items())
+        tenant = headers.get(options.tenant_header.lower(), "") if options.tenant_header else ""
+        request_id = headers.get("x-request-id", "")
+        if not 0 < len(request_id) <= 128:
+            request_id = uuid.uuid4().hex
+        context = RequestContext(request_id=request_id)
+        context.tenant = tenant or options.default_tenant or context.tenant
+        return Request(
+            method=self.method.decode("latin-1"),
+            path=unquote_to_bytes(self.path).decode("utf-8", "surrogateescape"),
+            query=self.uri.partition(b"?")[2],
+            headers=headers,
+            body=self.content.getvalue(),
+            context=context,
+        )
+
+
+class _Channel(http.HTTPChannel):
+    """HTTP/1.1 with our request class and without an access log."""
+
+    requestFactory = _WireRequest
