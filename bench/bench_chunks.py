@@ -1,8 +1,8 @@
 """Encoding and decoding of chunks: nanoseconds per sample by data shape, on one and two threads.
 
-4000 chunks of 120 samples, 15 s apart, per shape; best of 15 runs; fixed seeds. Nanoseconds are CPU time of the thread, so
-that a busy machine does not show; the gain of a second thread is wall time and wants an idle machine. "jitter": every timestamp is off by up to 5 ms;
-"rare": 5 % of them are. Budget: XOR decode of a counter with rare jitter 5 ns, two threads 1.8 times one.
+4000 chunks of 120 samples, 15 s apart, per shape; best of 15 runs; fixed seeds. "jitter": every timestamp is off by up
+to 5 ms; "rare": 5 % of them are. Nanoseconds are CPU time of the thread, so that a busy machine does not show; the gain
+of a second thread is wall time and wants an idle machine. Budget: XOR decode of a counter with rare jitter 5 ns, two threads 1.8 times one.
 
     python bench/bench_chunks.py [--json] [--samples 120] [--chunks 4000]
 """
@@ -37,7 +37,9 @@ def constant(rng: np.random.Generator, c: int, n: int) -> Columns:
 
 
 def idle_counter(rng: np.random.Generator, c: int, n: int) -> Columns:
-    return times(rng, c, n, 0), np.cumsum(rng.integers(1, 10, (c, n)) * (rng.random((c, n)) < 0.1), axis=1).astype(float)
+    return times(rng, c, n, 0), np.cumsum(rng.integers(1, 10, (c, n)) * (rng.random((c, n)) < 0.1), axis=1).astype(
+        float
+    )
 
 
 def counter(rng: np.random.Generator, c: int, n: int, share: float) -> Columns:

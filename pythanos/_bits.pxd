@@ -43,7 +43,7 @@ cdef inline uint64_t peek64(const uint8_t* data, uint64_t at) noexcept nogil:
 
 
 cdef inline int64_t widen(uint64_t raw, int width) noexcept nogil:
-    """A signed number of `width` bits (1..63) in the range -(2^(width-1) - 1) .. 2^(width-1), as Prometheus stores them."""
+    """A signed number of `width` (1..63) bits in Prometheus' range, -(2^(width-1) - 1) .. 2^(width-1)."""
     return (<int64_t>((raw - 1) << (64 - width)) >> (64 - width)) + 1
 
 

@@ -15,6 +15,6 @@ cdef int64_t decode_float_chunk(
 ) noexcept nogil
     # Decodes an XOR or XOR2 chunk (without its encoding byte) and returns the number of samples, or a ChunkFault with
     # fault_at, the byte in the chunk where reading stopped. `readable` >= length is how many bytes from data on may be
-    # loaded: `length` is always right, and the end of the arena saves a copy of the chunk's tail. Room for `capacity` rows;
-    # start_timestamps may be NULL, else it gets 0 where unknown. After a fault the buffers hold rubbish, never written
-    # beyond capacity.
+    # loaded: `length` is always right, and the end of the arena saves a copy of the chunk's tail. Room for `capacity`
+    # rows; start_timestamps may be NULL, else it gets 0 where unknown. After a fault the buffers hold rubbish, never
+    # written beyond capacity.

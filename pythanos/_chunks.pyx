@@ -5,7 +5,8 @@ Two passes over a batch: the headers give the sample counts and with them the si
 chunk is decoded straight into its rows. The headers are not trusted: a count that the bytes cannot hold is a fault
 before anything is allocated. Histogram chunks are in ``_histogram_decode``. docs/formats/chunks.md draws all layouts.
 
-Sources: the Gorilla paper (Pelkonen et al., VLDB 2015) as varied by Prometheus' tsdb/chunkenc; XOR2 is Prometheus 3.11's.
+Sources: the Gorilla paper (Pelkonen et al., VLDB 2015) as varied by Prometheus' tsdb/chunkenc; XOR2 came with
+Prometheus 3.11.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -70,8 +71,8 @@ cdef inline bint is_histogram(uint8_t encoding) noexcept nogil:
 
 
 cdef int64_t count_rows(
-    const uint8_t* base, int64_t size, const int64_t[::1] offset, const int32_t[::1] length, const uint8_t[::1] encoding,
-    int64_t[::1] start, int64_t* row, bint* with_st, bint* with_histograms,
+    const uint8_t* base, int64_t size, const int64_t[::1] offset, const int32_t[::1] length,
+    const uint8_t[::1] encoding, int64_t[::1] start, int64_t* row, bint* with_st, bint* with_histograms,
 ) noexcept nogil:
     """Fills start from the headers; a ChunkFault, with the chunk's number in `row`, where one is wrong."""
     cdef int64_t m = offset.shape[0]
@@ -94,8 +95,9 @@ cdef int64_t count_rows(
 
 
 cdef int64_t decode_rows(
-    const uint8_t* base, int64_t size, const int64_t[::1] offset, const int32_t[::1] length, const uint8_t[::1] encoding,
-    const int64_t[::1] start, int64_t* timestamps, double* values, int64_t* starts, int64_t* row, uint64_t* fault_at,
+    const uint8_t* base, int64_t size, const int64_t[::1] offset, const int32_t[::1] length,
+    const uint8_t[::1] encoding, const int64_t[::1] start, int64_t* timestamps, double* values, int64_t* starts,
+    int64_t* row, uint64_t* fault_at,
 ) noexcept nogil:
     cdef int64_t m = offset.shape[0]
     cdef int64_t begin, n
@@ -115,9 +117,10 @@ cdef int64_t decode_rows(
 def decode_chunks(arena, offset, length, encoding, *, str file="chunks", bint exact=False):
     """The samples of many chunks of any encoding but AGGREGATE (see split_aggregates).
 
-    arena: readable buffer; offset: int64[m] bytes into it; length: int32[m] bytes; encoding: uint8[m]. A chunk is its data
-    without encoding byte and checksum. Returns DecodedChunks; with ``exact`` its histograms carry the integer counts too. Nothing
-    of the arena is kept. Raises CorruptData with ``file``, and the offset in the arena. The GIL is released while decoding.
+    arena: readable buffer; offset: int64[m] bytes into it; length: int32[m] bytes; encoding: uint8[m]. A chunk is its
+    data without encoding byte and checksum. Returns DecodedChunks; with ``exact`` its histograms carry the integer
+    counts too. Nothing of the arena is kept. Raises CorruptData with ``file``, and the offset in the arena. The GIL is
+    released while decoding.
     """
     cdef const uint8_t[::1] view = memoryview(arena).cast("B")
     cdef const int64_t[::1] offsets = np.ascontiguousarray(offset, np.int64)
@@ -179,15 +182,17 @@ cdef int64_t encode_rows(
 def encode_floats(timestamps, values, start, encoding=XOR, start_timestamps=None):
     """Float chunks, bit for bit as Prometheus writes them.
 
-    timestamps: int64[n] ms; values: float64[n]; start: int64[c + 1], chunk i holds rows [start[i], start[i + 1]), at most 65535;
-    encoding: XOR or XOR2; start_timestamps: int64[n] ms with 0 for unknown, for XOR2 only. Returns (arena: bytes, offset:
-    int64[c], length: int32[c]), the chunks' data one after another. Raises ValueError where the columns do not match. The GIL is
-    released while encoding.
+    timestamps: int64[n] ms; values: float64[n]; start: int64[c + 1], chunk i holds rows [start[i], start[i + 1]), at
+    most 65535; encoding: XOR or XOR2; start_timestamps: int64[n] ms with 0 for unknown, for XOR2 only. Returns (arena: bytes,
+    offset: int64[c], length: int32[c]), the chunks' data one after another. Raises ValueError where the columns do not
+    match. The GIL is released while encoding.
     """
     cdef const int64_t[::1] rows = np.ascontiguousarray(start, np.int64)
     cdef const int64_t[::1] times = np.ascontiguousarray(timestamps, np.int64)
     cdef const uint64_t[::1] bits = np.ascontiguousarray(values, np.float64).view(np.uint64)
-    cdef const int64_t[::1] starts = None if start_timestamps is None else np.ascontiguousarray(start_timestamps, np.int64)
+    cdef const int64_t[::1] starts = None
+    if start_timestamps is not None:
+        starts = np.ascontiguousarray(start_timestamps, np.int64)
     cdef uint8_t kind = encoding
     cdef int64_t n = times.shape[0], size = 0
     if kind != XOR and kind != XOR2:
@@ -219,14 +224,16 @@ def encode_floats(timestamps, values, start, encoding=XOR, start_timestamps=None
 def check_starts(start, int64_t n, int64_t most):
     """Raises ValueError unless ``start`` (int64[c + 1]) cuts n rows into chunks of at most ``most``."""
     steps = np.diff(start)
-    if len(start) == 0 or start[0] != 0 or start[len(steps)] != n or (len(steps) and (steps.min() < 0 or steps.max() > most)):
+    inside_limits = (steps >= 0).all() and (steps <= most).all()
+    if len(start) == 0 or start[0] != 0 or start[len(steps)] != n or not inside_limits:
         raise ValueError(f"start does not cut {n} rows into chunks of at most {most}")
 
 
 cdef int64_t split_chunk(
-    const uint8_t* base, int64_t offset, int64_t length, int64_t* k, uint8_t* kind, uint8_t* encoding, int64_t* at, int32_t* size
+    const uint8_t* base, int64_t offset, int64_t length, int64_t* k, uint8_t* kind, uint8_t* encoding, int64_t* at,
+    int32_t* size
 ) noexcept nogil:
-    """The aggregates of one chunk to rows from k on: five times a length, and where it is not 0 an encoding byte and the data."""
+    """The aggregates of one chunk to rows from k on: five times a length, with encoding byte and data where not 0."""
     cdef Cursor c = cursor(base + offset, length)
     cdef uint64_t n
     cdef int i
@@ -250,9 +257,9 @@ cdef int64_t split_chunk(
 def join_aggregates(arena, start, kind, offset, length, encoding):
     """Thanos' aggregate chunks from the chunks of their aggregates; what split_aggregates takes apart.
 
-    start: int64[m + 1], chunk i is made of rows [start[i], start[i + 1]); kind: uint8[k], COUNT .. COUNTER, rising within a chunk;
-    offset: int64[k], length: int32[k], encoding: uint8[k]: the inner chunks in the arena. Returns (arena: bytes, offset: int64[m],
-    length: int32[m]). Raises ValueError where kinds do not rise or a chunk is not inside the arena.
+    start: int64[m + 1], chunk i is made of rows [start[i], start[i + 1]); kind: uint8[k], COUNT .. COUNTER, rising
+    within a chunk; offset: int64[k], length: int32[k], encoding: uint8[k]: the inner chunks in the arena. Returns (arena: bytes,
+    offset: int64[m], length: int32[m]). Raises ValueError where kinds do not rise or a chunk is not inside the arena.
     """
     view = memoryview(arena).cast("B")
     starts, kinds = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(kind, np.uint8)
@@ -272,6 +279,7 @@ def join_aggregates(arena, start, kind, offset, length, encoding):
     cdef int64_t room = int(lengths.sum()) + 6 * len(kinds) + 5 * m
     cdef uint8_t* out = <uint8_t*>malloc(<size_t>room + 1)
     cdef uint8_t* end = out
+    cdef const uint8_t* base = &source[0] if len(kinds) else NULL
     if out == NULL:
         raise MemoryError
     out_offset = np.empty(m, np.int64)
@@ -279,7 +287,7 @@ def join_aggregates(arena, start, kind, offset, length, encoding):
     try:
         for i in range(m):
             out_offset[i] = end - out
-            end = join_chunk(end, &source[0] if len(kinds) else NULL, first[i], first[i + 1], kind_view, at, size, inner)
+            end = join_chunk(end, base, first[i], first[i + 1], kind_view, at, size, inner)
             if end == NULL:
                 raise ValueError("kinds do not rise")
             out_length[i] = end - out - out_offset[i]
@@ -315,8 +323,8 @@ cdef uint8_t* join_chunk(
 def split_aggregates(arena, offset, length, encoding, *, str file="chunks"):
     """Where the chunks inside Thanos' aggregate chunks are; other chunks stay as they are, with kind RAW.
 
-    Arguments as for decode_chunks. Returns ChunkRows, whose kinds are numbered as in ``model.resolution`` (COUNT = 1 ...). No bytes
-    are copied. Raises CorruptData where a length goes beyond its chunk.
+    Arguments as for decode_chunks. Returns ChunkRows, whose kinds are numbered as in ``model.resolution`` (COUNT = 1
+    ...). No bytes are copied. Raises CorruptData where a length goes beyond its chunk.
     """
     cdef const uint8_t[::1] view = memoryview(arena).cast("B")
     cdef const int64_t[::1] offsets = np.ascontiguousarray(offset, np.int64)

@@ -3,8 +3,8 @@
 
 Two passes. The first reads every chunk's header and layout (spans, bounds) and so learns the size of the output; a
 layout that announces more buckets than there are bits behind it is a fault before anything is allocated. The second
-reads the samples: integer histograms are deltas of deltas of each number, float histograms XOR values that have a window each.
-docs/formats/chunks.md draws the layouts.
+reads the samples: integer histograms are deltas of deltas of each number, float histograms XOR values that have a
+window each. docs/formats/chunks.md draws the layouts.
 
 Source: Prometheus' tsdb/chunkenc (histogram.go, float_histogram.go, histogram_meta.go, st.go).
 """
@@ -124,7 +124,9 @@ cdef inline void step(BitReader* r, DeltaState* d) noexcept nogil:
     d.value += d.delta
 
 
-cdef inline void put_row(RowColumns* out, uint64_t t, double count, double zero_count, uint64_t sum, int64_t start) noexcept nogil:
+cdef inline void put_row(
+    RowColumns* out, uint64_t t, double count, double zero_count, uint64_t sum, int64_t start
+) noexcept nogil:
     cdef int64_t i = out.row
     out.timestamps[i] = <int64_t>t
     out.count[i] = count
@@ -214,7 +216,10 @@ cdef int64_t decode_integers(
             return FAULT_SHORT
         if not stale:
             put_integer_buckets(out, buckets, e)
-        put_row(out, t.value, 0 if stale else <double>count.value, 0 if stale else <double>zero_count.value, sum.bits, starts.start)
+        put_row(
+            out, t.value, 0 if stale else <double>count.value, 0 if stale else <double>zero_count.value,
+            sum.bits, starts.start,
+        )
         if out.integer != NULL:
             out.integer[out.row - 1] = True
             out.exact_count[out.row - 1] = 0 if stale else count.value
@@ -225,7 +230,7 @@ cdef int64_t decode_integers(
 cdef int64_t decode_floats(
     BitReader* r, const Extent* e, StartState* starts, int64_t capacity, XorState* numbers, RowColumns* out
 ) noexcept nogil:
-    """The samples of a float histogram chunk. `numbers` is scratch for a row: count, zero count, sum, buckets. 0 or a fault."""
+    """The samples of a float histogram chunk. `numbers` is scratch: count, zero count, sum, buckets. 0 or a fault."""
     cdef DeltaState t
     cdef uint64_t before
     cdef int64_t width = e.positive + e.negative
@@ -294,14 +299,15 @@ cdef int64_t decode_one(
     fault_at[0] = r.at >> 3
     for i in range(first, out.row):
         out.layout[i] = <int32_t>layout
-        # The header speaks of a chunk that may be gone, so the first row's hint says nothing (as Prometheus decides too).
+        # The header speaks of a chunk that may be gone, so the first row's hint says nothing, as in Prometheus.
         out.reset_hint[i] = hint if hint == 3 else 0 if i == first else 2
     return fault
 
 
 cdef int64_t measure_all(
-    const uint8_t* base, int64_t size, const int64_t[::1] offset, const int32_t[::1] length, const uint8_t[::1] encoding,
-    int64_t[::1] start, uint8_t[::1] chunk_reset, Extent* total, int64_t* widest, bint* any_starts, int64_t* row,
+    const uint8_t* base, int64_t size, const int64_t[::1] offset, const int32_t[::1] length,
+    const uint8_t[::1] encoding, int64_t[::1] start, uint8_t[::1] chunk_reset, Extent* total, int64_t* widest,
+    bint* any_starts, int64_t* row,
 ) noexcept nogil:
     cdef Extent e
     cdef int64_t fault, i
@@ -341,7 +347,9 @@ cdef int64_t decode_all(
     for i in range(offset.shape[0]):
         row[0] = i
         if HISTOGRAM <= encoding[i] <= FLOAT_HISTOGRAM or with_starts(encoding[i]):
-            fault = decode_one(base + offset[i], <uint64_t>length[i], encoding[i], capacity, scratch, layouts, out, fault_at)
+            fault = decode_one(
+                base + offset[i], <uint64_t>length[i], encoding[i], capacity, scratch, layouts, out, fault_at
+            )
             if fault:
                 return fault
     return 0
@@ -355,8 +363,8 @@ cdef inline void* at(array) except? NULL:
 def decode_histograms(arena, offset, length, encoding, *, str file="chunks", bint exact=False):
     """The samples of the histogram chunks among m chunks; the others contribute no rows.
 
-    Arguments, errors and ownership as for ``_chunks.decode_chunks``. Returns HistogramColumns; with ``exact`` the integer
-    histograms' counts as integers too, so that encode_histograms gives the same chunks back.
+    Arguments, errors and ownership as for ``_chunks.decode_chunks``. Returns HistogramColumns; with ``exact`` the
+    integer histograms' counts as integers too, so that encode_histograms gives the same chunks back.
     """
     cdef const uint8_t[::1] view = memoryview(arena).cast("B")
     cdef const int64_t[::1] offsets = np.ascontiguousarray(offset, np.int64)
@@ -413,17 +421,20 @@ class _Columns:
         self.integers = None
         if exact:
             self.integers = IntegerCounts(
-                np.empty(rows, np.bool_), np.empty(rows, np.uint64), np.empty(rows, np.uint64), np.empty(buckets, np.int64)
+                np.empty(rows, np.bool_), np.empty(rows, np.uint64), np.empty(rows, np.uint64),
+                np.empty(buckets, np.int64),
             )
 
     def finish(self, start, chunk_reset, layouts, used):
         integers = self.integers
         if integers is not None:
-            integers = IntegerCounts(integers.integer, integers.count, integers.zero_count, _cut(integers.buckets, used))
+            kept = _cut(integers.buckets, used)
+            integers = IntegerCounts(integers.integer, integers.count, integers.zero_count, kept)
         return HistogramColumns(
-            start=start, chunk_reset=chunk_reset, timestamps=self.timestamps, count=self.count, zero_count=self.zero_count,
-            sum=self.sum, reset_hint=self.reset_hint, layout=self.layout, layouts=layouts, bucket_start=self.bucket_start,
-            buckets=_cut(self.buckets, used), start_timestamps=self.start_timestamps, integers=integers,
+            start=start, chunk_reset=chunk_reset, timestamps=self.timestamps, count=self.count,
+            zero_count=self.zero_count, sum=self.sum, reset_hint=self.reset_hint, layout=self.layout, layouts=layouts,
+            bucket_start=self.bucket_start, buckets=_cut(self.buckets, used), start_timestamps=self.start_timestamps,
+            integers=integers,
         )
 
 
@@ -434,7 +445,8 @@ class _Layouts:
         self.schema = np.empty(layouts, np.int32)
         self.zero_threshold = np.empty(layouts, np.float64)
         self.span_start, self.bound_start = (np.empty(layouts + 1, np.int64) for _ in range(2))
-        self.negative_start, self.positive_buckets, self.negative_buckets = (np.empty(layouts, np.int64) for _ in range(3))
+        self.negative_start = np.empty(layouts, np.int64)
+        self.positive_buckets, self.negative_buckets = (np.empty(layouts, np.int64) for _ in range(2))
         self.span_offset = np.empty(spans, np.int32)
         self.span_length = np.empty(spans, np.uint32)
         self.bounds = np.empty(bounds, np.float64)

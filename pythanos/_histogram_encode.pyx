@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Histogram chunks from columns, bit for bit as Prometheus' appenders write them.
 
-What goes into one chunk is decided by the caller: its rows share a layout. Which rows may share a chunk (counter resets,
-buckets that appear) is a matter of ``tsdb``. docs/formats/chunks.md draws the layouts.
+What goes into one chunk is decided by the caller: its rows share a layout. Which rows may share a chunk (counter
+resets, buckets that appear) is a matter of ``tsdb``. docs/formats/chunks.md draws the layouts.
 
 Source: Prometheus' tsdb/chunkenc (histogram.go, float_histogram.go, histogram_meta.go, st.go).
 """
@@ -248,10 +248,11 @@ cdef inline void* at(array) except? NULL:
 def encode_histograms(columns, encoding=None):
     """Histogram chunks, one for each entry of ``columns.start``.
 
-    columns: HistogramColumns whose rows share one layout within a chunk; a stale row is followed by stale rows only. encoding:
-    uint8[m], as in a batch that was decoded; without it chunks are integer histograms where ``integers`` says so, and of the ST
-    encodings where there are start timestamps. The header bits are ``chunk_reset``. Returns (arena: bytes, offset: int64[m], length: int32[m], encoding: uint8[m]); a chunk without rows is an
-    empty float histogram chunk. Raises ValueError where the columns do not fit together. The GIL is released while encoding.
+    columns: HistogramColumns whose rows share one layout within a chunk; a stale row is followed by stale rows only.
+    encoding: uint8[m], as in a batch that was decoded; without it chunks are integer histograms where ``integers`` says
+    so, and of the ST encodings where there are start timestamps. The header bits are ``chunk_reset``. Returns (arena:
+    bytes, offset: int64[m], length: int32[m], encoding: uint8[m]); a chunk without rows is an empty float histogram
+    chunk. Raises ValueError where the columns do not fit together. The GIL is released while encoding.
     """
     encoding = _encodings(columns, encoding)
     _check_rows(columns, encoding)
@@ -314,7 +315,9 @@ def _check_rows(columns, encoding):
     most = np.where(encoding > FLOAT_HISTOGRAM, 0x3FFF, 0xFFFF)
     if start[0] != 0 or start[len(steps)] != rows or (steps < 0).any() or (steps > most).any():
         raise ValueError(f"start does not cut {rows} rows into chunks of at most 65535, or 16383 with start timestamps")
-    buckets = len(columns.buckets) if columns.integers is None else min(len(columns.buckets), len(columns.integers.buckets))
+    buckets = len(columns.buckets)
+    if columns.integers is not None:
+        buckets = min(buckets, len(columns.integers.buckets))
     widths = np.diff(columns.bucket_start)
     if columns.bucket_start[0] != 0 or columns.bucket_start[rows] > buckets or (widths < 0).any():
         raise ValueError("bucket_start does not fit the buckets")

@@ -56,7 +56,7 @@ cdef inline double read_bound(BitReader* r) noexcept nogil:
 
 
 cdef inline int64_t read_spans(BitReader* r, int64_t* buckets, int64_t* spans, LayoutColumns* out) noexcept nogil:
-    """Counts the spans and their buckets, and writes them where `out` is given; a fault where there are more than bits left."""
+    """Counts the spans and their buckets and writes them where `out` is given; a fault where they exceed the bits."""
     cdef uint64_t number = read_varbit_uint(r), length
     cdef int64_t offset, i
     if r.bad or number > left(r) >> 1:
@@ -137,7 +137,7 @@ cdef inline bint same_layout(const LayoutColumns* l, int64_t a, int64_t b) noexc
 
 
 cdef inline int64_t keep_layout(BitReader* r, Extent* e, LayoutColumns* out) noexcept nogil:
-    """Reads a layout into the table, unless it equals the one before it (as most do); returns its number, or a fault."""
+    """Reads a layout into the table, unless it equals the one before it, as most do; its number, or a fault."""
     cdef int64_t fault = read_layout(r, e, out)
     if fault:
         return fault

@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Chunk records, as segment files hold them: found, checked and framed, many per call.
 
-A record is: uvarint length of the data | encoding byte | data | CRC-32C of encoding byte and data, big-endian. A segment file is
-a header of 8 bytes and records without gaps. docs/formats/chunks.md draws both.
+A record is: uvarint length of the data | encoding byte | data | CRC-32C of encoding byte and data, big-endian. A
+segment file is a header of 8 bytes and records without gaps. docs/formats/chunks.md draws both.
 
 Source: Prometheus' tsdb/chunks/chunks.go.
 """
@@ -39,7 +39,8 @@ _REASONS = {
 
 
 cdef inline int read_record(
-    const uint8_t* base, int64_t size, int64_t at, bint check_crc, int64_t* data, int32_t* length, uint8_t* encoding, int64_t* need
+    const uint8_t* base, int64_t size, int64_t at, bint check_crc, int64_t* data, int32_t* length, uint8_t* encoding,
+    int64_t* need
 ) noexcept nogil:
     """One record at byte `at`. `need` is its size in bytes as far as that can be told. 0 or a fault."""
     cdef Cursor c
@@ -73,11 +74,11 @@ cdef inline int read_record(
 def locate_chunks(arena, record, *, bint check_crc=True, str file="chunks", int64_t file_offset=0, bint partial=False):
     """Where the data of chunks is, given where their records begin.
 
-    arena: readable buffer, a segment file or the part of it that starts at ``file_offset``; record: int64[n], bytes in the arena.
-    Returns (encoding: uint8[n], offset: int64[n], length: int32[n], need: int64[k], rows: int64[k]): the data's place in the
-    arena. With ``partial`` a record that begins in the arena and ends behind it is no error: its row is listed in ``rows``, the bytes that
-    it needs (5 where not even the length is there) in ``need``, and its length is 0. Without, both are empty. Raises CorruptData with
-    the offset in ``file``. The GIL is released.
+    arena: readable buffer, a segment file or the part of it that starts at ``file_offset``; record: int64[n], bytes in
+    the arena. Returns (encoding: uint8[n], offset: int64[n], length: int32[n], need: int64[k], rows: int64[k]): the
+    data's place in the arena. With ``partial`` a record that begins in the arena and ends behind it is no error: its
+    row is listed in ``rows``, the bytes that it needs (5 where not even the length is there) in ``need``, and its
+    length is 0. Without, both are empty. Raises CorruptData with the offset in ``file``. The GIL is released.
     """
     cdef const uint8_t[::1] view = memoryview(arena).cast("B")
     cdef const int64_t[::1] records = np.ascontiguousarray(record, np.int64)
@@ -109,8 +110,8 @@ def locate_chunks(arena, record, *, bint check_crc=True, str file="chunks", int6
 def scan_chunks(arena, *, bint check_crc=True, str file="chunks"):
     """All records of a whole segment file, in order.
 
-    Returns (record: int64[n], encoding: uint8[n], offset: int64[n], length: int32[n]): where records and their data begin. The
-    file's header is not looked at. Raises CorruptData. The GIL is released.
+    Returns (record: int64[n], encoding: uint8[n], offset: int64[n], length: int32[n]): where records and their data
+    begin. The file's header is not looked at. Raises CorruptData. The GIL is released.
     """
     cdef const uint8_t[::1] view = memoryview(arena).cast("B")
     cdef int64_t size = view.shape[0]
@@ -150,9 +151,10 @@ cdef inline int uvarint_size(uint64_t value) noexcept nogil:
 def plan_segments(length, series_start, int64_t position, int64_t limit):
     """Where chunks go in segment files: Prometheus' decision, made per series with a pessimistic size per chunk.
 
-    length: int32[m] bytes of data; series_start: int64[s + 1], series i has the chunks [series_start[i], series_start[i + 1]);
-    position: bytes in the current segment file (8 for a new one); limit: bytes a file should not exceed. Returns (segment:
-    int64[m], 0 for the current file and rising; record: int64[m] bytes in that file; position in the last file).
+    length: int32[m] bytes of data; series_start: int64[s + 1], series i has the chunks
+    [series_start[i], series_start[i + 1]); position: bytes in the current segment file (8 for a new one); limit: bytes a file should not exceed. Returns
+    (segment: int64[m], 0 for the current file and rising; record: int64[m] bytes in that file; position in the last
+    file).
     """
     cdef const int32_t[::1] lengths = np.ascontiguousarray(length, np.int32)
     cdef const int64_t[::1] starts = np.ascontiguousarray(series_start, np.int64)
@@ -189,8 +191,8 @@ def plan_segments(length, series_start, int64_t position, int64_t limit):
 def frame_chunks(arena, offset, length, encoding):
     """The records of chunks, one after another, as bytes.
 
-    arena: readable buffer; offset: int64[n], length: int32[n], encoding: uint8[n]: the chunks' data in it. Raises ValueError where
-    a chunk is not inside the arena. The GIL is released.
+    arena: readable buffer; offset: int64[n], length: int32[n], encoding: uint8[n]: the chunks' data in it. Raises
+    ValueError where a chunk is not inside the arena. The GIL is released.
     """
     cdef const uint8_t[::1] view = memoryview(arena).cast("B")
     cdef const int64_t[::1] offsets = np.ascontiguousarray(offset, np.int64)

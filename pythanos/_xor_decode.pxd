@@ -41,7 +41,7 @@ cdef struct Opening:
 
 
 cdef inline bint past_safe(Source* s, uint8_t* tail) noexcept nogil:
-    """Behind `safe`: copies what is left to `tail`, followed by zeros, and goes on there. False where nothing is left."""
+    """Behind `safe`: copies what is left to `tail`, followed by zeros, and goes on there. False past the end."""
     cdef int64_t byte = s.at >> 3
     if s.at > s.end:
         return False
@@ -56,7 +56,8 @@ cdef inline bint past_safe(Source* s, uint8_t* tail) noexcept nogil:
 
 
 cdef inline int64_t open_chunk(
-    Source* s, Opening* o, const uint8_t* data, uint64_t length, uint64_t readable, uint64_t header, int64_t n, bint with_start
+    Source* s, Opening* o, const uint8_t* data, uint64_t length, uint64_t readable, uint64_t header, int64_t n,
+    bint with_start,
 ) noexcept nogil:
     """Reads sample 0 and the time of sample 1. n >= 1; 0 or a fault."""
     cdef Cursor c = cursor(data, <Py_ssize_t>length)
@@ -78,9 +79,10 @@ cdef inline uint64_t stopped_at(const Source* s, int64_t at) noexcept nogil:
 
 
 cdef inline int64_t decode_xor(
-    const uint8_t* data, uint64_t length, uint64_t readable, int64_t n, int64_t* timestamps, uint64_t* values, uint64_t* fault_at
+    const uint8_t* data, uint64_t length, uint64_t readable, int64_t n, int64_t* timestamps, uint64_t* values,
+    uint64_t* fault_at,
 ) noexcept nogil:
-    # The hot state is in locals, not in a struct: its address would keep it in memory, at a store and a load per sample.
+    # The hot state is in locals, not in a struct, whose address would keep it in memory: a store and a load each.
     cdef uint8_t tail[TAIL]
     cdef Source s
     cdef Opening o
@@ -266,8 +268,8 @@ cdef inline int64_t decode_xor2(
 
 
 cdef inline int64_t take_start(const uint8_t* data, uint64_t length, int64_t at, uint64_t* step) noexcept nogil:
-    """The start timestamp field at bit `at` of the chunk: a change of (time of the sample before - start timestamp). Returns the
-    position behind it, or a negative number where the data ends."""
+    """The start timestamp field at bit `at` of the chunk: a change of (time of the sample before - start timestamp).
+    Returns the position behind it, or a negative number where the data ends."""
     cdef BitReader r = bit_reader(data, length, 0)
     if <uint64_t>at > r.end:
         return INT64_MIN >> 1

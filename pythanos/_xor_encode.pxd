@@ -9,7 +9,7 @@ from pythanos._bits cimport (
 from pythanos._xor_decode cimport STALE
 
 cdef enum:
-    # Room for a sample: 147 bits, and 72 for a start timestamp; and for the header, the varints and a store behind the end.
+    # Room for a sample (147 bits, 72 for a start timestamp); for header, varints and a store behind the end.
     SAMPLE_ROOM = 28
     CHUNK_ROOM = 64
 
@@ -40,7 +40,9 @@ cdef inline bint in_window(XorValue* v, uint64_t change) noexcept nogil:
     return False
 
 
-cdef inline void put_change(BitWriter* w, XorValue* v, uint64_t bits, uint64_t reuse, int reuse_bits, uint64_t fresh, int fresh_bits) noexcept nogil:
+cdef inline void put_change(
+    BitWriter* w, XorValue* v, uint64_t bits, uint64_t reuse, int reuse_bits, uint64_t fresh, int fresh_bits
+) noexcept nogil:
     """A changed value behind the code for the old or a fresh window."""
     cdef uint64_t change = bits ^ v.bits
     cdef int width
@@ -77,7 +79,9 @@ cdef inline void put_xor_step(BitWriter* w, int64_t step) noexcept nogil:
         put_bits(w, <uint64_t>step, 64)
 
 
-cdef inline uint8_t* encode_xor(uint8_t* out, int64_t n, const int64_t* timestamps, const uint64_t* values) noexcept nogil:
+cdef inline uint8_t* encode_xor(
+    uint8_t* out, int64_t n, const int64_t* timestamps, const uint64_t* values
+) noexcept nogil:
     """One chunk of n (0..65535) samples to `out`, with room for CHUNK_ROOM + n * SAMPLE_ROOM; returns its end."""
     cdef BitWriter w = bit_writer(out)
     cdef XorValue v
@@ -114,7 +118,9 @@ cdef inline StartState start_state_of(int64_t nothing) noexcept nogil:
     return s
 
 
-cdef inline void put_start(BitWriter* w, StartState* s, int64_t i, int64_t t, int64_t before, int64_t start) noexcept nogil:
+cdef inline void put_start(
+    BitWriter* w, StartState* s, int64_t i, int64_t t, int64_t before, int64_t start
+) noexcept nogil:
     """The field behind sample i. The 7 header bits end at 127, so sample 127 begins the changes in any case."""
     cdef uint64_t difference
     if i == 0:

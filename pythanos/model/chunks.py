@@ -36,8 +36,8 @@ class DecodedChunks:
     start: int64[m + 1], the float samples of chunk i are rows [start[i], start[i + 1]); none for a histogram chunk.
     timestamps: int64[n] ms; values: float64[n], bit patterns kept (staleness markers, NaN payloads).
     start_timestamps: int64[n] ms, 0 where unknown; None where no float chunk of the batch carries any.
-    histograms: the histogram samples, with their own ``start`` of m + 1; None where no chunk of the batch is a histogram chunk.
-    All arrays are owned by the value.
+    histograms: the histogram samples, with their own ``start`` of m + 1; None where no chunk of the batch is a
+    histogram chunk. All arrays are owned by the value.
     """
 
     start: NDArray[np.int64]
@@ -51,8 +51,8 @@ class DecodedChunks:
 class ChunkRows:
     """The chunks inside m chunks, as found by ``split_aggregates``: no bytes are copied.
 
-    start: int64[m + 1], chunk i holds rows [start[i], start[i + 1]); kind: uint8[k], a ``model.resolution`` kind, rising in a
-    chunk; encoding: uint8[k]; offset: int64[k] and length: int32[k], bytes in the arena that was given.
+    start: int64[m + 1], chunk i holds rows [start[i], start[i + 1]); kind: uint8[k], a ``model.resolution`` kind,
+    rising in a chunk; encoding: uint8[k]; offset: int64[k] and length: int32[k], bytes in the arena that was given.
     """
 
     start: NDArray[np.int64]

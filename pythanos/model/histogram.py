@@ -25,7 +25,8 @@ class HistogramLayouts:
     schema: int32[n], -4..8 exponential (9..52 from future writers), -53 custom bounds; zero_threshold: float64[n].
     span_start: int64[n + 1] and negative_start: int64[n]: layout i has the positive spans
     [span_start[i], negative_start[i]) and the negative spans [negative_start[i], span_start[i + 1]).
-    span_offset: int32[s], the gap to the bucket after the previous span (to bucket 0 for the first); span_length: uint32[s].
+    span_offset: int32[s], the gap to the bucket after the previous span (to bucket 0 for the first); span_length:
+    uint32[s].
     bound_start: int64[n + 1]; bounds: float64[b], the custom upper bounds, none for exponential schemas.
     positive_buckets, negative_buckets: int64[n], the sums of the span lengths.
     """
@@ -92,13 +93,14 @@ class HistogramColumns:
     """h histogram samples of m chunks (or series).
 
     start: int64[m + 1], chunk i owns rows [start[i], start[i + 1]).
-    chunk_reset: uint8[m], the counter reset hint in the header of chunk i; 0 where it is no histogram chunk. It speaks of the
-    chunk before it at the time of writing.
+    chunk_reset: uint8[m], the counter reset hint in the header of chunk i; 0 where it is no histogram chunk. It speaks
+    of the chunk before it at the time of writing.
     timestamps: int64[h] ms; count, zero_count, sum: float64[h].
-    reset_hint: uint8[h]: GAUGE in a gauge chunk; else NOT_COUNTER_RESET, and UNKNOWN_RESET for the first row of a chunk.
+    reset_hint: uint8[h]: GAUGE in a gauge chunk; else NOT_COUNTER_RESET, and UNKNOWN_RESET for the first row of a
+    chunk.
     layout: int32[h], the row's number in ``layouts``.
-    bucket_start: int64[h + 1]; buckets: float64[k], row i has [bucket_start[i], bucket_start[i + 1]), positive then negative.
-    A stale row (its sum is the staleness marker) has zero counts and no buckets, whatever its layout.
+    bucket_start: int64[h + 1]; buckets: float64[k], row i has [bucket_start[i], bucket_start[i + 1]), positive then
+    negative. A stale row (its sum is the staleness marker) has zero counts and no buckets, whatever its layout.
     start_timestamps: int64[h] ms, 0 where unknown, or None. integers: the exact counts where they were asked for.
     """
 

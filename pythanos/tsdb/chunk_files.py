@@ -32,8 +32,8 @@ Buffer = bytes | bytearray | memoryview | mmap.mmap
 class LocatedChunks:
     """Chunks inside one segment: what ``decode_chunks`` takes.
 
-    row: int64[n], their places in the references that were asked for; encoding: uint8[n]; offset: int64[n] and length: int32[n],
-    bytes in ``arena``, which lives as long as the segment. ``file`` names the segment in errors.
+    row: int64[n], their places in the references that were asked for; encoding: uint8[n]; offset: int64[n] and length:
+    int32[n], bytes in ``arena``, which lives as long as the segment. ``file`` names the segment in errors.
     """
 
     arena: Buffer
@@ -78,8 +78,8 @@ class Segment:
 class ChunkFiles:
     """All segment files of a folder, mapped into memory.
 
-    Raises CorruptData where a file is no segment or a number is missing, FileNotFoundError where the folder is. ``close`` unmaps;
-    arrays and chunks that were handed out must be gone by then.
+    Raises CorruptData where a file is no segment or a number is missing, FileNotFoundError where the folder is.
+    ``close`` unmaps; arrays and chunks that were handed out must be gone by then.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -95,7 +95,9 @@ class ChunkFiles:
     def __enter__(self) -> ChunkFiles:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -112,14 +114,17 @@ class ChunkFiles:
     def locate(self, refs: NDArray[np.uint64], *, check_crc: bool = True) -> Iterator[LocatedChunks]:
         """The chunks of these references, segment by segment; ``row`` tells which is which.
 
-        Raises CorruptData where a reference points nowhere, a record is cut off, or, with ``check_crc``, a checksum differs.
+        Raises CorruptData where a reference points nowhere, a record is cut off, or, with ``check_crc``, a checksum
+        differs.
         """
         number = (refs >> np.uint64(32)).astype(np.int64)
         record = (refs & np.uint64(0xFFFFFFFF)).astype(np.int64)
         for index in np.unique(number).tolist():
             row = np.flatnonzero(number == index)
             if index >= len(self.segments):
-                raise CorruptData(f"chunks/{index + 1:06d}", int(record[row[0]]), "chunk reference to a missing segment")
+                raise CorruptData(
+                    f"chunks/{index + 1:06d}", int(record[row[0]]), "chunk reference to a missing segment"
+                )
             found = self.segments[index].locate(record[row], check_crc=check_crc)
             yield LocatedChunks(found.arena, found.file, row, found.encoding, found.offset, found.length)
 
@@ -133,7 +138,7 @@ class ChunkFiles:
 
 
 def segment_paths(folder: Path) -> list[Path]:
-    """The segment files of a folder, in order; other names are ignored. Raises CorruptData where a number is missing."""
+    """The segment files of a folder, in order; other names are ignored. Raises CorruptData where one is missing."""
     numbers = sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isascii() and entry.name.isdigit())
     if numbers != list(range(1, len(numbers) + 1)):
         raise CorruptData(str(folder), -1, f"segment files are not numbered from 1 without gaps: {numbers[:10]}")
@@ -143,9 +148,9 @@ def segment_paths(folder: Path) -> list[Path]:
 class SegmentWriter:
     """Writes chunks into segment files of a folder that has none yet.
 
-    A file appears under its name only when it is complete and on disk: it is written as ``NNNNNN.tmp``, fsynced and renamed
-    when it is cut or closed. ``segment_bytes_max`` is the size at which files are cut, Prometheus' 512 MiB. As a context manager it
-    closes at the end, and removes the unfinished file when an exception passes.
+    A file appears under its name only when it is complete and on disk: it is written as ``NNNNNN.tmp``, fsynced and
+    renamed when it is cut or closed. ``segment_bytes_max`` is the size at which files are cut, Prometheus' 512 MiB. As
+    a context manager it closes at the end, and removes the unfinished file when an exception passes.
     """
 
     def __init__(self, folder: Path, *, segment_bytes_max: int = SEGMENT_BYTES_MAX) -> None:
@@ -161,7 +166,9 @@ class SegmentWriter:
     def __enter__(self) -> SegmentWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self.close()
         else:
@@ -177,9 +184,9 @@ class SegmentWriter:
     ) -> NDArray[np.uint64]:
         """Appends the chunks of whole series and returns their references.
 
-        arena: readable buffer; offset: int64[m], length: int32[m], encoding: uint8[m]: the chunks' data in it; series_start:
-        int64[s + 1], series i has the chunks [series_start[i], series_start[i + 1]). A series is one unit in the decision where to
-        cut, as in Prometheus' WriteChunks. Returns uint64[m].
+        arena: readable buffer; offset: int64[m], length: int32[m], encoding: uint8[m]: the chunks' data in it;
+        series_start: int64[s + 1], series i has the chunks [series_start[i], series_start[i + 1]). A series is one unit
+        in the decision where to cut, as in Prometheus' WriteChunks. Returns uint64[m].
         """
         if len(length) == 0:
             return np.empty(0, np.uint64)

@@ -402,7 +402,7 @@ class Layout:
 
 @dataclass
 class Histogram:
-    """One sample; counts are ints in an integer histogram and the bits of floats in a float histogram, buckets absolute."""
+    """One sample, buckets absolute; counts are ints, or the bits of floats in a float histogram."""
 
     t: int
     count: int
@@ -459,7 +459,7 @@ def take_layout(r: Reader) -> Layout:
 
 
 def deltas(counts: list[int]) -> list[int]:
-    return [signed(b - a) for a, b in zip([0, *counts], counts)]
+    return [signed(b - a) for a, b in zip([0, *counts], counts, strict=False)]
 
 
 def absolute(steps: list[int]) -> list[int]:
@@ -545,7 +545,7 @@ class FloatFields:
         else:
             w.varbit_int(signed(h.t - self.t - self.delta))
             self.delta = h.t - self.t
-            for value, bits in zip(self.values, numbers):
+            for value, bits in zip(self.values, numbers, strict=False):
                 value.put(w, bits)
         self.t = h.t
 

@@ -1,0 +1,155 @@
+"""Fuzzing of the chunk and segment decoders: any bytes give a value or CorruptData.
+
+The first byte chooses the decoder and the encoding, the rest is its input. Run with atheris where it is installed:
+
+    python fuzz/fuzz_chunks.py fuzz/corpus/chunks [libFuzzer options]
+
+and otherwise as a loop of seeded mutations over the corpus:
+
+    python fuzz/fuzz_chunks.py --seconds 600 [--seed 1] [corpus folder]
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pythanos._chunks import decode_chunks, encode_floats, encode_histograms, join_aggregates, split_aggregates
+from pythanos._segments import locate_chunks, scan_chunks
+from pythanos.errors import CorruptData
+from pythanos.model.chunks import AGGREGATE, XOR, XOR2
+from pythanos.tsdb.chunk_files import Segment
+
+try:
+    import atheris
+except ImportError:
+    atheris = None
+
+CORPUS = Path(__file__).parent / "corpus" / "chunks"
+SEGMENT, RECORDS = 7, 8
+
+
+def fuzz_one(data: bytes) -> None:
+    """One input: raises only what is a bug."""
+    if not data:
+        return
+    target, body = data[0] % 9, data[1:]
+    try:
+        if target == SEGMENT:
+            fuzz_segment(body)
+        elif target == RECORDS:
+            locate_chunks(body, np.arange(-1, len(body) + 2), check_crc=False, partial=True)
+        elif target == 0:
+            fuzz_aggregates(body)
+        else:
+            fuzz_chunk(body, target)
+    except CorruptData as error:
+        assert -1 <= error.offset <= len(body), f"offset {error.offset} of {len(body)}"
+
+
+def fuzz_chunk(body: bytes, encoding: int) -> None:
+    """What decodes also encodes, and decodes to the same again, whatever surrounds it."""
+    decoded = decode_chunks(body, [0], [len(body)], [encoding], exact=True)
+    around = decode_chunks(b"\xff" * 3 + body + b"\xff" * 40, [3], [len(body)], [encoding], exact=True)
+    assert decoded.values.tobytes() == around.values.tobytes(), "bytes behind the chunk changed it"
+    assert decoded.timestamps.tobytes() == around.timestamps.tobytes(), "bytes behind the chunk changed it"
+    if encoding in (XOR, XOR2):
+        starts = decoded.start_timestamps
+        arena, offset, length = encode_floats(decoded.timestamps, decoded.values, decoded.start, encoding, starts)
+        again = decode_chunks(arena, offset, length, [encoding])
+        assert again.timestamps.tobytes() == decoded.timestamps.tobytes()
+        assert again.values.tobytes() == decoded.values.tobytes()
+        return
+    columns = decoded.histograms
+    assert columns is not None
+    try:
+        arena, offset, length, _ = encode_histograms(columns, [encoding])
+    except ValueError:
+        return  # samples behind a stale one: readable, never written
+    again_columns = decode_chunks(arena, offset, length, [encoding], exact=True).histograms
+    for name in ("timestamps", "count", "zero_count", "sum", "buckets", "bucket_start", "start_timestamps"):
+        one, two = getattr(columns, name), getattr(again_columns, name)
+        assert (one is None and two is None) or one.tobytes() == two.tobytes(), f"{name} changed by a round trip"
+
+
+def fuzz_aggregates(body: bytes) -> None:
+    """What is split is inside the chunk, and joined to no more than it was."""
+    rows = split_aggregates(body, [0], [len(body)], [AGGREGATE])
+    assert ((rows.offset >= 0) & (rows.offset + rows.length <= len(body))).all()
+    joined, _, _ = join_aggregates(body, rows.start, rows.kind, rows.offset, rows.length, rows.encoding)
+    assert len(joined) <= len(body)
+    decode_chunks(body, rows.offset, rows.length, rows.encoding)
+
+
+def fuzz_segment(body: bytes) -> None:
+    """The scan of a file and the look-up of its records agree."""
+    segment = Segment(body, "fuzz")
+    record, _, offset, length = scan_chunks(segment.arena, check_crc=False)
+    found = segment.locate(record, check_crc=False)
+    assert np.array_equal(found.offset, offset) and np.array_equal(found.length, length)
+    decode_chunks(segment.arena, found.offset, found.length, found.encoding)
+
+
+def mutate(rng: random.Random, data: bytes, other: bytes) -> bytes:
+    """A few random changes: bits, bytes, cuts, repeats, and parts of another input."""
+    out = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 4, 16))):
+        kind = rng.randrange(7)
+        at = rng.randrange(len(out) + 1)
+        if kind == 0 and at < len(out):
+            out[at] ^= 1 << rng.randrange(8)
+        elif kind == 1 and at < len(out):
+            out[at] = rng.choice((0, 0xFF, 0x80, 0x7F, rng.randrange(256)))
+        elif kind == 2:
+            del out[at : at + rng.randrange(1, 9)]
+        elif kind == 3:
+            out[at:at] = rng.randbytes(rng.randrange(1, 9))
+        elif kind == 4:
+            out[at:at] = out[at : at + rng.randrange(1, 17)]
+        elif kind == 5:
+            out[at:] = other[at:]
+        elif out:
+            out[rng.randrange(min(4, len(out)))] = rng.randrange(256)
+    return bytes(out[:4096])
+
+
+def run(corpus: list[bytes], seconds: float, seed: int) -> int:
+    """Mutates for a while; returns the number of inputs tried."""
+    rng = random.Random(seed)
+    tried = 0
+    for data in corpus:
+        fuzz_one(data)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for _ in range(200):
+            data = mutate(rng, rng.choice(corpus), rng.choice(corpus))
+            try:
+                fuzz_one(data)
+            except BaseException:
+                print(f"input {data.hex()}", file=sys.stderr)
+                raise
+            tried += 1
+    return tried
+
+
+def main() -> None:
+    if atheris is not None and "--seconds" not in sys.argv:
+        atheris.Setup(sys.argv, fuzz_one)
+        atheris.Fuzz()
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", nargs="?", type=Path, default=CORPUS)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    corpus = [path.read_bytes() for path in sorted(options.corpus.iterdir())]
+    print(f"{run(corpus, options.seconds, options.seed)} inputs, no fault")
+
+
+if __name__ == "__main__":
+    main()
