@@ -23,6 +23,8 @@ cdef enum:
     LENGTH_SIZE = 4
     CRC_SIZE = 4
     MIN_ENTRY = 4
+    # Length, count and checksum of an empty list.
+    MIN_LIST = 12
 
 cdef uint64_t MAX_FILE = 1 << 62
 cdef int CUT_SHORT = 1
@@ -69,7 +71,7 @@ cdef int scan_table(
     for i in range(count):
         if not next_entry(c, &e):
             return CUT_SHORT
-        if e.start <= last.start or e.start > lists_end - LENGTH_SIZE - CRC_SIZE:
+        if (i and e.start < last.start + MIN_LIST) or e.start > lists_end - MIN_LIST:
             return UNSORTED
         if last.name != NULL and e.name_size == last.name_size and memcmp(e.name, last.name, e.name_size) == 0:
             if compare_text(last.value, last.value_size, e.value, e.value_size) >= 0:
@@ -121,7 +123,7 @@ cdef class PostingsTable:
         cdef uint64_t size = read_u32be(&c)
         if c.bad or size < 4 or size + 4 > <uint64_t>remaining(&c):
             raise CorruptData(file, start, "postings offset table longer than the file")
-        if lists_end < LENGTH_SIZE + CRC_SIZE or lists_end > MAX_FILE:
+        if lists_end < MIN_LIST or lists_end > MAX_FILE:
             raise CorruptData(file, start, "postings lists end at an impossible place")
         self.end = 4 + <Py_ssize_t>size
         self.lists_end = lists_end
@@ -179,7 +181,7 @@ cdef class PostingsTable:
         bounds = np.append(np.unique(starts), np.uint64(self.lists_end))
         ends = bounds[np.searchsorted(bounds, starts, "right")]
         names = [i for i in range(len(rows)) if i == 0 or rows[i][0] != rows[i - 1][0]]
-        if len({row[:2] for row in rows}) != len(rows) or np.any(ends - starts < LENGTH_SIZE + CRC_SIZE):
+        if len({row[:2] for row in rows}) != len(rows) or np.any(ends - starts < MIN_LIST):
             raise CorruptData(file, start, "postings offset table has entries that overlap")
         self.name_count = len(names)
         self.value_at = np.array([row[3] for row in rows] + [0], np.uint32)
