@@ -14,6 +14,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
+
 #define PT_STALE_BITS 0x7FF0000000000002LL
 
 static inline int pt_absent(double x) {
@@ -75,15 +79,32 @@ static inline double pt_avg(const double* v, int64_t n) {
     return incremental ? mean + comp : sum / count + comp / count;
 }
 
-/* What a rate is made of, one row of steps each; all durations in ms as exact doubles. */
+/* A series and its windows, for the functions that extrapolate. */
 typedef struct {
-    double* to_start;   /* first sample - range start */
-    double* to_end;     /* range end - last sample */
-    double* sampled;    /* last sample - first sample */
-    double* intervals;  /* samples - 1; 0 or less: no result */
-    double* increase;   /* last - first, plus the values lost in resets */
-    double* first;      /* first value */
-} pt_rate_rows;
+    const int64_t* t;
+    const double* v;
+    int32_t n; /* samples, at least one */
+    const int32_t* lo;
+    const int32_t* hi;
+    int64_t steps;
+    int64_t first_end, end_step, range_ms;
+    int counter;
+    double range_seconds;  /* 0: no division by the range */
+    const int32_t* reset;  /* positions of the samples that are smaller than the one before, */
+    int32_t resets;        /* and how many there are */
+} pt_rate;
+
+/* The increase of window k with what its resets lost, added one by one. */
+static inline double pt_add_resets(const pt_rate* r, int64_t k, double increase) {
+    int32_t low = 0, high = r->resets;
+    while (low < high) {
+        const int32_t middle = (low + high) / 2;
+        if (r->reset[middle] > r->lo[k]) high = middle;
+        else low = middle + 1;
+    }
+    for (; low < r->resets && r->reset[low] < r->hi[k]; low++) increase += r->v[r->reset[low] - 1];
+    return increase;
+}
 
 #define PT_JOIN2(a, b) a##b
 #define PT_JOIN(a, b) PT_JOIN2(a, b)
@@ -96,12 +117,12 @@ typedef struct {
 #if defined(__x86_64__) && defined(__GNUC__)
 #define PT_W 4
 #define PT_NAME(name) PT_JOIN(name, _4)
-#define PT_TARGET __attribute__((target("avx2")))
+#define PT_TARGET __attribute__((target("avx2,fma")))
 #include "_lanes_width.h"
 
 #define PT_W 8
 #define PT_NAME(name) PT_JOIN(name, _8)
-#define PT_TARGET __attribute__((target("avx512f,avx512dq,avx512vl,prefer-vector-width=512")))
+#define PT_TARGET __attribute__((target("fma,avx512f,avx512dq,avx512vl,prefer-vector-width=512")))
 #include "_lanes_width.h"
 
 /* 8, 4 or 2 lanes; pt_force_width (0: no limit) lets a test compare the variants. */
@@ -112,7 +133,7 @@ static inline int pt_width(void) {
     if (width == 0) {
         __builtin_cpu_init();
         width = __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") ? 8
-                : __builtin_cpu_supports("avx2")                                       ? 4
+                : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")                                 ? 4
                                                                                        : 2;
     }
     return pt_force_width && pt_force_width < width ? pt_force_width : width;
@@ -139,8 +160,11 @@ PT_WINDOWS(pt_avg_windows)
 PT_WINDOWS(pt_max_windows)
 PT_WINDOWS(pt_min_windows)
 
-static inline void pt_extrapolate(pt_rate_rows r, int64_t steps, int counter, double range_seconds, double* out) {
-    PT_CALL(pt_extrapolate, r, steps, counter, range_seconds, out);
+static inline void pt_rate_windows(const pt_rate* r, double* out) { PT_CALL(pt_rate_windows, r, out); }
+static inline int pt_has_drop(const double* v, int64_t n) {
+    int found = 0;
+    PT_CALL(pt_has_drop, v, n, &found);
+    return found;
 }
 static inline int pt_has_stale(const double* v, int64_t n) {
     int found = 0;

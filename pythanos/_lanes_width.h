@@ -140,32 +140,100 @@ PT_TARGET static void PT_NAME(pt_avg_windows)(
 EXTREME(pt_max_windows, >)
 EXTREME(pt_min_windows, <)
 
-/* Prometheus' extrapolation to the edges of the range; range_seconds 0 for an increase or delta. Rows are padded. */
-PT_TARGET static void PT_NAME(pt_extrapolate)(
-    pt_rate_rows r, int64_t steps, int counter, double range_seconds, double* out) {
+/* x / d for a divisor whose reciprocal is known: the same bits as a division (Markstein's correction) where there is a fused
+ * multiply-add, for finite x and no underflow; a division elsewhere. */
+PT_TARGET static inline void PT_NAME(pt_divide)(double* x, double d, double reciprocal) {
+#if PT_W == 8
+    const __m512d a = _mm512_loadu_pd(x), q = _mm512_mul_pd(a, _mm512_set1_pd(reciprocal));
+    const __m512d r = _mm512_fnmadd_pd(q, _mm512_set1_pd(d), a);
+    _mm512_storeu_pd(x, _mm512_fmadd_pd(r, _mm512_set1_pd(reciprocal), q));
+#elif PT_W == 4
+    const __m256d a = _mm256_loadu_pd(x), q = _mm256_mul_pd(a, _mm256_set1_pd(reciprocal));
+    const __m256d r = _mm256_fnmadd_pd(q, _mm256_set1_pd(d), a);
+    _mm256_storeu_pd(x, _mm256_fmadd_pd(r, _mm256_set1_pd(reciprocal), q));
+#else
+    (void)reciprocal;
+    for (int j = 0; j < PT_W; j++) x[j] /= d;
+#endif
+}
+#define DIVIDE(x, d, reciprocal)                         \
+    ({                                                   \
+        vec x_ = (x);                                    \
+        PT_NAME(pt_divide)((double*)&x_, d, reciprocal); \
+        x_;                                              \
+    })
+
+/* First and last samples of PT_W windows, and how many intervals lie between them (negative: none). */
+typedef struct {
+    vec first, last, intervals;
+    mask first_time, last_time;
+} PT_NAME(pt_edges);
+
+PT_TARGET static inline void PT_NAME(pt_load_edges)(
+    const int64_t* t, const double* v, int32_t n, const int32_t* lo, const int32_t* hi, int lanes, PT_NAME(pt_edges) * e) {
+    int dense = lanes == PT_W;
+    for (int j = 1; j < lanes; j++) dense &= (lo[j] == lo[0] + j) & (hi[j] == hi[0] + j);
+    if (dense && hi[0] > lo[0]) {
+        e->first = LOAD(v + lo[0]);
+        e->last = LOAD(v + hi[0] - 1);
+        e->first_time = *(const mask*)(t + lo[0]);
+        e->last_time = *(const mask*)(t + hi[0] - 1);
+        e->intervals = (vec){0} + (double)(hi[0] - 1 - lo[0]);
+        return;
+    }
+    for (int j = 0; j < PT_W; j++) {
+        const int at = j < lanes ? j : lanes - 1;
+        const int32_t from = lo[at] < n ? lo[at] : n - 1, to = hi[at] > 0 ? hi[at] - 1 : 0;
+        e->first[j] = v[from];
+        e->last[j] = v[to];
+        e->first_time[j] = t[from];
+        e->last_time[j] = t[to];
+        e->intervals[j] = (double)(hi[at] - 1 - lo[at]);
+    }
+}
+
+/* rate, increase, delta: Prometheus' extrapolation to the edges of the range. */
+PT_TARGET static void PT_NAME(pt_rate_windows)(const pt_rate* r, double* out) {
     const vec absent = (vec)((mask){0} + PT_STALE_BITS), one = (vec){0} + 1.0;
-    for (int64_t k = 0; k < steps; k += PT_W) {
-        const vec intervals = LOAD(r.intervals + k), increase = LOAD(r.increase + k);
-        const vec sampled = LOAD(r.sampled + k) / 1000.0;
-        const vec average = sampled / intervals, threshold = average * 1.1, half = average / 2.0;
-        vec to_start = LOAD(r.to_start + k) / 1000.0, to_end = LOAD(r.to_end + k) / 1000.0;
+    const double per_second = r->range_seconds != 0 ? 1.0 / r->range_seconds : 0;
+    mask end;
+    for (int j = 0; j < PT_W; j++) end[j] = r->first_end + j * r->end_step;
+    for (int64_t k = 0; k < r->steps; k += PT_W, end += PT_W * r->end_step) {
+        const int lanes = r->steps - k < PT_W ? (int)(r->steps - k) : PT_W;
+        PT_NAME(pt_edges) e = {0};
+        PT_NAME(pt_load_edges)(r->t, r->v, r->n, r->lo + k, r->hi + k, lanes, &e);
+        vec increase = e.last - e.first;
+        if (r->resets)
+            for (int j = 0; j < lanes; j++) increase[j] = pt_add_resets(r, k + j, increase[j]);
+        const vec sampled = DIVIDE(__builtin_convertvector(e.last_time - e.first_time, vec), 1000.0, 1 / 1000.0);
+        vec to_start = __builtin_convertvector(e.first_time - (end - r->range_ms), vec);
+        vec to_end = __builtin_convertvector(end - e.last_time, vec);
+        to_start = DIVIDE(to_start, 1000.0, 1 / 1000.0);
+        to_end = DIVIDE(to_end, 1000.0, 1 / 1000.0);
+        const vec average = sampled / e.intervals, threshold = average * 1.1, half = average / 2.0;
         to_start = SELECT(to_start >= threshold, half, to_start);
-        if (counter) {
-            const vec first = LOAD(r.first + k);
-            const vec zero_point = SELECT(first >= 0.0, sampled * (first / increase), to_start);
+        if (r->counter) {
+            const vec zero_point = SELECT(e.first >= 0.0, sampled * (e.first / increase), to_start);
             const vec to_zero = SELECT(increase > 0.0, zero_point, to_start);
             to_start = SELECT(to_zero < to_start, to_zero, to_start);
         }
         to_end = SELECT(to_end >= threshold, half, to_end);
         const vec stretched = (sampled + to_start + to_end) / sampled;
         vec factor = SELECT(sampled != 0.0, stretched, one);
-        if (range_seconds != 0) factor = factor / range_seconds;
+        if (r->range_seconds != 0) factor = DIVIDE(factor, r->range_seconds, per_second);
         const vec scaled = increase * factor;
-        const vec result = SELECT(intervals > 0.0, scaled, absent);
-        if (steps - k >= PT_W) STORE(out + k, result);
+        const vec result = SELECT(e.intervals > 0.0, scaled, absent);
+        if (lanes == PT_W) STORE(out + k, result);
         else
-            for (int j = 0; j < steps - k; j++) out[k + j] = result[j];
+            for (int j = 0; j < lanes; j++) out[k + j] = result[j];
     }
+}
+
+/* Whether a value is smaller than the one before it. */
+PT_TARGET static void PT_NAME(pt_has_drop)(const double* v, int64_t n, int* found) {
+    long long any = 0;
+    for (int64_t i = 1; i < n; i++) any |= v[i] < v[i - 1];
+    *found = any != 0;
 }
 
 PT_TARGET static void PT_NAME(pt_has_stale)(const double* v, int64_t n, int* found) {
@@ -241,6 +309,7 @@ EXTREME_ROW(pt_min_row, <)
 #undef ABS
 #undef KAHAN
 #undef EACH_SAMPLE
+#undef DIVIDE
 #undef EXTREME
 #undef EXTREME_ROW
 #undef PT_W

@@ -17,13 +17,21 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 cdef extern from "_lanes.h" nogil:
-    ctypedef struct RateRows "pt_rate_rows":
-        double* to_start
-        double* to_end
-        double* sampled
-        double* intervals
-        double* increase
-        double* first
+    ctypedef struct Rate "pt_rate":
+        const int64_t* t
+        const double* v
+        int32_t n
+        const int32_t* lo
+        const int32_t* hi
+        int64_t steps
+        int64_t first_end
+        int64_t end_step
+        int64_t range_ms
+        bint counter
+        double range_seconds
+        const int32_t* reset
+        int32_t resets
+    int force_width "pt_force_width"
     bint absent "pt_absent"(double) noexcept
     double absent_value "pt_absent_value"() noexcept
     bint has_stale "pt_has_stale"(const double* v, int64_t n) noexcept
@@ -34,7 +42,8 @@ cdef extern from "_lanes.h" nogil:
     void avg_windows "pt_avg_windows"(const double*, const int32_t*, const int32_t*, int64_t, double*) noexcept
     void max_windows "pt_max_windows"(const double*, const int32_t*, const int32_t*, int64_t, double*) noexcept
     void min_windows "pt_min_windows"(const double*, const int32_t*, const int32_t*, int64_t, double*) noexcept
-    void extrapolate "pt_extrapolate"(RateRows, int64_t, bint counter, double range_seconds, double*) noexcept
+    void rate_windows "pt_rate_windows"(const Rate*, double*) noexcept
+    bint has_drop "pt_has_drop"(const double* v, int64_t n) noexcept
 
 cdef extern from "_order.h" nogil:
     double quantile "pt_quantile"(double q, double* values, int64_t n) noexcept
@@ -84,7 +93,6 @@ cdef struct Scratch:
     int64_t* timestamps
     double* values
     double* sorted
-    RateRows rate
 
 
 cdef int64_t _padded(int64_t n) noexcept nogil:
@@ -93,18 +101,11 @@ cdef int64_t _padded(int64_t n) noexcept nogil:
 
 cdef void* _allocate(Scratch* s, int64_t steps, int64_t shift, int64_t samples) noexcept nogil:
     """One block behind all scratch arrays; NULL where memory is short."""
-    cdef int64_t rows = _padded(steps), room = _padded(samples + 1)
-    cdef char* block = <char*>malloc(rows * (6 * 8 + 2 * 4) + shift * 4 + room * (3 * 8 + 4) + 64)
+    cdef int64_t room = _padded(samples + 1)
+    cdef char* block = <char*>malloc((2 * _padded(steps) + shift) * 4 + room * (3 * 8 + 4) + 64)
     if block == NULL:
         return NULL
-    cdef double* at = <double*>block
-    s.rate.to_start = at
-    s.rate.to_end = at + rows
-    s.rate.sampled = at + 2 * rows
-    s.rate.intervals = at + 3 * rows
-    s.rate.increase = at + 4 * rows
-    s.rate.first = at + 5 * rows
-    s.values = at + 6 * rows
+    s.values = <double*>block
     s.sorted = s.values + room
     s.timestamps = <int64_t*>(s.sorted + room)
     s.marks = <int32_t*>(s.timestamps + room)
@@ -163,40 +164,25 @@ cdef void _count_samples(const Windows* w, const Scratch* s, int64_t* scanned, i
 cdef void _rate(
     const int64_t* t, const double* v, int32_t n, const Windows* w, Scratch* s, bint counter, bint per_second, double* out
 ) noexcept nogil:
-    cdef int64_t k, end = w.first_end
-    cdef int32_t i, resets = 0, first = 0, lo, hi
-    cdef double increase, seconds = 0
-    if counter:
+    cdef Rate r
+    cdef int32_t i
+    cdef int64_t k
+    if n == 0:
+        for k in range(w.steps):
+            out[k] = absent_value()
+        return
+    r.t, r.v, r.n, r.lo, r.hi = t, v, n, s.lo, s.hi
+    r.steps, r.first_end, r.end_step, r.range_ms = w.steps, w.first_end, w.end_step, w.range_ms
+    r.counter = counter
+    # As Go's Duration.Seconds: whole seconds plus the rest.
+    r.range_seconds = <double>(w.range_ms // 1000) + <double>(w.range_ms % 1000 * 1000000) / 1e9 if per_second else 0
+    r.reset = s.marks
+    r.resets = 0
+    if counter and has_drop(v, n):
         for i in range(1, n):
-            s.marks[resets] = i
-            resets += v[i] < v[i - 1]
-    for k in range(w.steps):
-        lo = s.lo[k]
-        hi = s.hi[k] - 1
-        s.rate.intervals[k] = hi - lo
-        if hi > lo:
-            increase = v[hi] - v[lo]
-            while first < resets and s.marks[first] <= lo:
-                first += 1
-            i = first
-            while i < resets and s.marks[i] <= hi:
-                increase += v[s.marks[i] - 1]
-                i += 1
-            s.rate.increase[k] = increase
-            s.rate.first[k] = v[lo]
-            s.rate.to_start[k] = <double>(t[lo] - (end - w.range_ms))
-            s.rate.to_end[k] = <double>(end - t[hi])
-            s.rate.sampled[k] = <double>(t[hi] - t[lo])
-        else:
-            s.rate.increase[k] = s.rate.first[k] = s.rate.to_start[k] = s.rate.to_end[k] = s.rate.sampled[k] = 0
-        end += w.end_step
-    for k in range(w.steps, _padded(w.steps)):
-        s.rate.intervals[k] = s.rate.increase[k] = s.rate.first[k] = 0
-        s.rate.to_start[k] = s.rate.to_end[k] = s.rate.sampled[k] = 0
-    if per_second:
-        # As Go's Duration.Seconds: whole seconds plus the rest.
-        seconds = <double>(w.range_ms // 1000) + <double>(w.range_ms % 1000 * 1000000) / 1e9
-    extrapolate(s.rate, w.steps, counter, seconds, out)
+            s.marks[r.resets] = i
+            r.resets += v[i] < v[i - 1]
+    rate_windows(&r, out)
 
 
 cdef void _last_two(
@@ -421,6 +407,12 @@ cdef int64_t _longest(const int64_t[::1] start, int64_t samples) except -1:
     if bad or longest > 0x7FFFFFF0:
         raise ValueError("start does not fit the samples")
     return longest
+
+
+def limit_lanes(int lanes):
+    """Uses vectors of at most 8, 4 or 2 lanes from now on (0: what the CPU has), so that tests can compare them."""
+    global force_width
+    force_width = lanes
 
 
 def range_rows(
