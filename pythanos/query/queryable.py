@@ -1,4 +1,4 @@
-"""StoreQueryable: a Store as the engine's source of samples; resolution, aggregate and deduplication are chosen here."""
+"""StoreQueryable: a Store as the engine's source of samples, with resolution, aggregate and deduplication chosen."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SelectOptions:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How the chunks of a selection become samples; the arguments of ``_dedup.decode_series``. Times in ms, both inside."""
+    """How a selection's chunks become samples, in the words of ``_dedup.decode_series``. Times in ms, both inside."""
 
     mint: int
     maxt: int
