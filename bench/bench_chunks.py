@@ -2,7 +2,9 @@
 
 4000 chunks of 120 samples, 15 s apart, per shape; best of 15 runs; fixed seeds. "jitter": every timestamp is off by up
 to 5 ms; "rare": 5 % of them are. Nanoseconds are CPU time of the thread, so that a busy machine does not show; the gain
-of a second thread is wall time and wants an idle machine. Budget: XOR decode of a counter with rare jitter 5 ns, two threads 1.8 times one.
+of a second thread is wall time and wants an idle machine.
+
+Budget: XOR decode of a counter with rare jitter 5 ns, two threads 1.8 times one.
 
     python bench/bench_chunks.py [--json] [--samples 120] [--chunks 4000]
 """

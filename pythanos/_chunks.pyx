@@ -183,9 +183,9 @@ def encode_floats(timestamps, values, start, encoding=XOR, start_timestamps=None
     """Float chunks, bit for bit as Prometheus writes them.
 
     timestamps: int64[n] ms; values: float64[n]; start: int64[c + 1], chunk i holds rows [start[i], start[i + 1]), at
-    most 65535; encoding: XOR or XOR2; start_timestamps: int64[n] ms with 0 for unknown, for XOR2 only. Returns (arena: bytes,
-    offset: int64[c], length: int32[c]), the chunks' data one after another. Raises ValueError where the columns do not
-    match. The GIL is released while encoding.
+    most 65535; encoding: XOR or XOR2; start_timestamps: int64[n] ms with 0 for unknown, for XOR2 only. Returns (arena:
+    bytes, offset: int64[c], length: int32[c]), the chunks' data one after another. Raises ValueError where the columns
+    do not match. The GIL is released while encoding.
     """
     cdef const int64_t[::1] rows = np.ascontiguousarray(start, np.int64)
     cdef const int64_t[::1] times = np.ascontiguousarray(timestamps, np.int64)
@@ -258,8 +258,9 @@ def join_aggregates(arena, start, kind, offset, length, encoding):
     """Thanos' aggregate chunks from the chunks of their aggregates; what split_aggregates takes apart.
 
     start: int64[m + 1], chunk i is made of rows [start[i], start[i + 1]); kind: uint8[k], COUNT .. COUNTER, rising
-    within a chunk; offset: int64[k], length: int32[k], encoding: uint8[k]: the inner chunks in the arena. Returns (arena: bytes,
-    offset: int64[m], length: int32[m]). Raises ValueError where kinds do not rise or a chunk is not inside the arena.
+    within a chunk; offset: int64[k], length: int32[k], encoding: uint8[k]: the inner chunks in the arena. Returns (arena:
+    bytes, offset: int64[m], length: int32[m]). Raises ValueError where kinds do not rise or a chunk is not inside the
+    arena.
     """
     view = memoryview(arena).cast("B")
     starts, kinds = np.ascontiguousarray(start, np.int64), np.ascontiguousarray(kind, np.uint8)

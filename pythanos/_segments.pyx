@@ -152,9 +152,9 @@ def plan_segments(length, series_start, int64_t position, int64_t limit):
     """Where chunks go in segment files: Prometheus' decision, made per series with a pessimistic size per chunk.
 
     length: int32[m] bytes of data; series_start: int64[s + 1], series i has the chunks
-    [series_start[i], series_start[i + 1]); position: bytes in the current segment file (8 for a new one); limit: bytes a file should not exceed. Returns
-    (segment: int64[m], 0 for the current file and rising; record: int64[m] bytes in that file; position in the last
-    file).
+    [series_start[i], series_start[i + 1]); position: bytes in the current segment file (8 for a new one); limit: bytes
+    that a file should not exceed. Returns (segment: int64[m], 0 for the current file and rising; record: int64[m] bytes
+    in that file; position in the last file).
     """
     cdef const int32_t[::1] lengths = np.ascontiguousarray(length, np.int32)
     cdef const int64_t[::1] starts = np.ascontiguousarray(series_start, np.int64)
