@@ -121,6 +121,26 @@ class HistogramColumns:
     def __len__(self) -> int:
         return len(self.timestamps)
 
+    def part(self, start: int, stop: int) -> HistogramColumns:
+        """The rows of the chunks (or series) [start, stop), as views; the layouts stay whole. Without exact counts."""
+        first, last = int(self.start[start]), int(self.start[stop])
+        low, high = int(self.bucket_start[first]), int(self.bucket_start[last])
+        rows = slice(first, last)
+        return HistogramColumns(
+            self.start[start : stop + 1] - first,
+            self.chunk_reset[start:stop],
+            self.timestamps[rows],
+            self.count[rows],
+            self.zero_count[rows],
+            self.sum[rows],
+            self.reset_hint[rows],
+            self.layout[rows],
+            self.layouts,
+            self.bucket_start[first : last + 1] - low,
+            self.buckets[low:high],
+            None if self.start_timestamps is None else self.start_timestamps[rows],
+        )
+
     def positive_counts(self, row: int) -> NDArray[np.float64]:
         """The positive buckets of one row (a view)."""
         begin, end = int(self.bucket_start[row]), int(self.bucket_start[row + 1])

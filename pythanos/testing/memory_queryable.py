@@ -39,6 +39,8 @@ class HeldSeries:
                 held.start[start : stop + 1] - first,
                 held.timestamps[first:last],
                 held.values[first:last],
+                None if held.start_timestamps is None else held.start_timestamps[first:last],
+                None if held.histograms is None else held.histograms.part(start, stop),
             )
         )
 
@@ -68,7 +70,7 @@ class ChunkSeries:
 
 @dataclass(slots=True)
 class MemoryQueryable:
-    """Series by label set; selections are in label order, in batches of ``batch_series``. ``asked`` records the selects."""
+    """Series by label set; selections are in label order, in batches of ``batch_series``. ``asked`` records selects."""
 
     series: dict[tuple[tuple[str, str], ...], Samples] = field(default_factory=dict)
     batch_series: int = 64

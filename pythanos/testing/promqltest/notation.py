@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import replace
 
 from pythanos.model.matchers import MatchType
 from pythanos.model.series import ABSENT
 from pythanos.promql.syntax.cursor import EVERYTHING
 from pythanos.promql.syntax.parser import parse_metric_selector
+from pythanos.testing.promqltest.histograms import Histogram, added, parse_histogram
 
 _NUMBER = r"[+-]?(?:inf|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
 _FLOATS = re.compile(rf"({_NUMBER})([+-](?:{_NUMBER[5:]}))?(?:x(\d+))?", re.IGNORECASE)
@@ -17,16 +18,8 @@ _GAPS = re.compile(r"_(?:x(\d+))?")
 _ITEM = re.compile(r"\{\{.*?\}\}(?:[+-]\{\{.*?\}\})?(?:x\d+)?|\S+")
 
 
-@dataclass(frozen=True, slots=True)
-class HistogramText:
-    """A native histogram as it was written: ``base`` plus (or, for a negative number, minus) ``times`` times ``step``."""
-
-    base: str
-    step: str = ""
-    times: int = 0
-
-
-Item = float | HistogramText | None
+# A sample of a series line: a float, a native histogram, or a gap.
+Item = float | Histogram | None
 LabelSet = tuple[tuple[str, str], ...]
 
 
@@ -90,8 +83,7 @@ def _expand(item: str) -> list[Item]:
     if found := _GAPS.fullmatch(item):
         return [None] * int(found[1] or 1)
     if found := _HISTOGRAM.fullmatch(item):
-        sign = -1 if (found[2] or "").startswith("-") else 1
-        return [HistogramText(found[1], (found[2] or "")[1:], sign * k) for k in range(int(found[3] or 0) + 1)]
+        return _histograms(found[1], found[2] or "", int(found[3] or 0))
     found = _FLOATS.fullmatch(item)
     if found is None:
         raise NotationError(f"not a sample: {item}")
@@ -102,4 +94,19 @@ def _expand(item: str) -> list[Item]:
         # Added up one by one, as the reference does, rounding included.
         value = value + step if found[2] else value
         values.append(value)
+    return values
+
+
+def _histograms(base: str, step: str, times: int) -> list[Item]:
+    """A histogram and ``times`` more, each the one before plus the signed step. Raises ValueError."""
+    current = parse_histogram(base)
+    if not step:
+        return [current] * (times + 1)
+    grown, sign = parse_histogram(step[1:]), -1 if step[0] == "-" else 1
+    # Whether a hint is compared is decided by the step's text, for the base too, as in the reference.
+    current = replace(current, hint_given=grown.hint_given)
+    values: list[Item] = [current]
+    for _ in range(times):
+        current = added(current, grown, sign)
+        values.append(current)
     return values

@@ -17,7 +17,7 @@ from pythanos.promql.tree.at_rewrite import with_at
 from pythanos.promql.tree.printer import print_expr
 from pythanos.promql.values import Matrix, Scalar, String
 from pythanos.testing.promqltest.check import check_annotations, check_sorted, check_value, middle_of
-from pythanos.testing.promqltest.script import Clear, Eval, Load, parse_script
+from pythanos.testing.promqltest.script import Clear, Eval, Load, ScriptError, parse_script
 from pythanos.testing.promqltest.storage import ScriptStorage
 from pythanos.workers import Workers
 
@@ -31,7 +31,7 @@ _MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One eval: ``problem`` is "" where it passed; ``unsupported`` where the engine says that it does not do this yet."""
+    """One eval: ``problem`` is "" where it passed; ``unsupported`` where the engine says that it does not do this."""
 
     line: int
     text: str
@@ -56,7 +56,7 @@ class Report:
 
     @property
     def failures(self) -> list[Outcome]:
-        return [outcome for outcome in self.outcomes if outcome.problem and not outcome.unsupported]
+        return [outcome for outcome in self.outcomes if outcome.problem]
 
 
 def run_file(path: Path, options: EngineOptions = OPTIONS) -> Report:
@@ -73,7 +73,10 @@ def run_script(text: str, path: str = "script", options: EngineOptions = OPTIONS
         if isinstance(command, Clear):
             storage = ScriptStorage()
         elif isinstance(command, Load):
-            storage.load(command)
+            try:
+                storage.load(command)
+            except ValueError as error:
+                raise ScriptError(f"line {command.line}: {error}") from error
         else:
             report.outcomes.append(_outcome(engine, storage, command))
     return report
@@ -84,6 +87,9 @@ def _outcome(engine: Engine, storage: ScriptStorage, command: Eval) -> Outcome:
         problem = next(_problems(engine, storage, command), "")
     except NotSupported as error:
         return Outcome(command.line, command.text, str(error), unsupported=True)
+    except Exception as error:
+        # A bug in the engine fails this eval and lets the others speak.
+        problem = f"the engine broke: {type(error).__name__}: {error}"
     return Outcome(command.line, command.text, problem)
 
 
@@ -156,7 +162,7 @@ def _middle_problem(
 
 
 def _answer(command: Eval, ask: object) -> QueryResult | str:
-    """The result; or, where the query failed or should have, what is wrong with that ("" if it should have failed so)."""
+    """The result; or, where the query failed or should have, what is wrong with that ("" if nothing is)."""
     expected = command.expects("fail")
     try:
         result = ask()  # type: ignore[operator]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from pythanos.promql.syntax.literals import to_raw, unquote
+from pythanos.promql.syntax.cursor import EVERYTHING
+from pythanos.promql.syntax.errors import ParseError
+from pythanos.promql.syntax.literals import scan_string, to_raw, unquote
+from pythanos.promql.syntax.parser import parse
 from pythanos.testing.promqltest.notation import Item, LabelSet, NotationError, parse_series
 from pythanos.units import parse_duration
 
@@ -34,7 +37,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """``kind`` fail, warn, info, no_warn, no_info or ordered, with the exact ``message`` or a ``pattern`` to be found."""
+    """``kind`` fail, warn, info, no_warn, no_info, ordered; the exact ``message`` or a ``pattern`` to be found."""
 
     kind: str
     message: str = ""
@@ -48,7 +51,7 @@ class Expectation:
 
 @dataclass(slots=True)
 class Eval:
-    """An expression and what it must give. ``steps`` is (start, end, step) ms; of a range vector, for an instant eval."""
+    """An expression and what it must give. ``steps``: (start, end, step) ms; of a range vector, for an instant eval."""
 
     line: int
     text: str
@@ -104,18 +107,40 @@ def parse_script(text: str) -> list[Command]:
 def _load(lines: list[str], number: int) -> Load:
     found = _LOAD.fullmatch(lines[0])
     if found is None:
-        raise NotationError("invalid load command")
+        raise NotationError("invalid load command. (load[_with_nhcb] <step:duration>)")
     series: dict[LabelSet, list[Item]] = {}
     start_times: dict[LabelSet, list[int | None]] = {}
+    pending: tuple[LabelSet, list[int | None]] | None = None
     for line in lines[1:]:
-        marked = re.match(r"([^{\s]*(?:\{.*?\})?)@st\s+(.*)", line)
-        if marked:
-            labels, _ = parse_series(marked[1] + " 0")
-            start_times[labels] = _start_times(marked[2])
+        metric, _, offsets = line.replace("\t", " ").partition(" ")
+        if metric.endswith("@st"):
+            _refuse_pending(pending)
+            labels, _ = parse_series(metric.removesuffix("@st") + " _")
+            pending = labels, _start_times(offsets)
             continue
         labels, items = parse_series(line)
         series[labels] = items
+        start_times.pop(labels, None)
+        if pending is not None:
+            start_times[labels] = _checked_start_times(pending, labels, items)
+            pending = None
+    _refuse_pending(pending)
     return Load(number, parse_duration(found[2]), list(series.items()), found[1] is not None, start_times)
+
+
+def _refuse_pending(pending: object) -> None:
+    if pending is not None:
+        raise NotationError("@st line has no following sample line")
+
+
+def _checked_start_times(
+    pending: tuple[LabelSet, list[int | None]], labels: LabelSet, items: list[Item]
+) -> list[int | None]:
+    if pending[0] != labels:
+        raise NotationError("@st metric does not match the following sample line metric")
+    if len(pending[1]) != len(items):
+        raise NotationError(f"@st line has {len(pending[1])} values but sample line has {len(items)}")
+    return pending[1]
 
 
 def _start_times(text: str) -> list[int | None]:
@@ -136,41 +161,79 @@ def _start_times(text: str) -> list[int | None]:
 def _eval(lines: list[str], number: int) -> tuple[Eval, int]:
     """The command and how many lines it took: some bodies end before the empty line."""
     command = _header(lines[0], number)
+    used = len(lines)
     for at, line in enumerate(lines[1:], 1):
-        if line.startswith("expected_fail_"):
+        if line.startswith(("expected_fail_message", "expected_fail_regexp")) and command.expects("fail"):
             kind, _, value = line.partition(" ")
             message, pattern = (value.strip(), "") if kind.endswith("message") else ("", value.strip())
             command.expectations[:] = [Expectation("fail", message, pattern)]
-            return command, at + 1
+            used = at + 1
+            break
         if line.startswith("expect range vector"):
-            found = _EXPECT_RANGE.fullmatch(line)
-            if found is None:
-                raise NotationError(f"invalid range vector definition {line!r}")
-            command.steps = (parse_duration(found[1]), parse_duration(found[2]), parse_duration(found[3]))
-            command.time_ms = command.steps[1]
+            _expect_range_vector(command, line)
         elif line.startswith("expect string"):
-            command.string = unquote(to_raw(line.removeprefix("expect string").strip()))
+            command.string = _quoted(line.removeprefix("expect string").strip())
         elif line.split(" ")[0] == "expect":
             command.expectations.append(_expectation(line))
         elif (value := _scalar(line)) is not None:
             command.scalar = value
-            return command, at + 1
+            used = at + 1
+            break
         else:
             command.series.append(parse_series(line))
-    return command, len(lines)
+    _check(command)
+    return command, used
 
 
 def _header(line: str, number: int) -> Eval:
     if found := _INSTANT.fullmatch(line):
+        if not found[2]:
+            raise NotationError('invalid timestamp definition ""')
         command = Eval(number, found[3], parse_duration(found[2]), None, True)
     elif found := _RANGE.fullmatch(line):
-        start, end, step = (parse_duration(found[part]) for part in (2, 3, 4))
-        command = Eval(number, found[5], end, (start, end, step), False)
+        steps = _times(found[2], found[3], found[4])
+        command = Eval(number, found[5], steps[1], steps, False)
     else:
         raise NotationError("invalid evaluation command")
     if found[1]:
         command.expectations.append(Expectation(found[1]))
+    try:
+        parse(command.text, EVERYTHING)
+    except ParseError as error:
+        raise NotationError(f"{command.text}: {error}") from error
     return command
+
+
+def _times(start: str, end: str, step: str) -> tuple[int, int, int]:
+    times = parse_duration(start), parse_duration(end), parse_duration(step)
+    if times[1] < times[0]:
+        raise NotationError(f"invalid test definition, end timestamp ({end}) is before start timestamp ({start})")
+    return times
+
+
+def _expect_range_vector(command: Eval, line: str) -> None:
+    found = _EXPECT_RANGE.fullmatch(line)
+    if found is None:
+        raise NotationError(f"invalid range vector definition {line!r}")
+    command.steps = _times(found[1], found[2], found[3])
+    command.time_ms = command.steps[1]
+
+
+def _quoted(text: str) -> str:
+    if len(text) < 2 or text[0] not in '"`' or scan_string(to_raw(text), 0) != (len(to_raw(text)), ""):
+        raise NotationError("expected string literal not valid - check that the string is correctly quoted")
+    return unquote(to_raw(text))
+
+
+def _check(command: Eval) -> None:
+    """Raises NotationError for expectations that contradict each other or the kind of query."""
+    for kind in ("info", "warn"):
+        if command.expects(kind) and command.expects(f"no_{kind}"):
+            raise NotationError(f"invalid expect lines, {kind} and no_{kind} cannot be used together")
+    if len(command.expects("fail")) > 1:
+        raise NotationError("invalid expect lines, multiple expect fail lines are not allowed")
+    if command.instant and command.steps is None and any(len(items) > 1 for _, items in command.series):
+        raise NotationError("expecting multiple values in instant evaluation not allowed")
 
 
 def _expectation(line: str) -> Expectation:

@@ -1,25 +1,36 @@
-"""What scripts have loaded, as a Queryable."""
+"""What scripts have loaded, as a Queryable; samples come back as a TSDB would give them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from pythanos import _labels
 from pythanos.context import RequestContext
-from pythanos.errors import NotSupported
 from pythanos.model.matchers import Matcher
-from pythanos.promql.queryable import SelectHints, Selection
-from pythanos.testing.memory_queryable import MemoryQueryable
-from pythanos.testing.promqltest.notation import HistogramText, Item, LabelSet
+from pythanos.model.series import SampleBatch
+from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
+from pythanos.testing.memory_queryable import HeldSeries
+from pythanos.testing.promqltest.custom_buckets import with_custom_buckets
+from pythanos.testing.promqltest.histogram_columns import is_stale, stored_hints, to_columns
+from pythanos.testing.promqltest.histograms import Histogram
+from pythanos.testing.promqltest.notation import Item, LabelSet, NotationError
 from pythanos.testing.promqltest.script import Load
 
-_CLASSIC_SUFFIXES = ("_bucket", "_count", "_sum")
+# Few, so that scripts see what happens where batches meet.
+_BATCH_SERIES = 4
 
 
 @dataclass(slots=True)
 class _Loaded:
+    """The samples of one series, in order of time: at ``times`` ms, since ``starts`` ms (0: unknown)."""
+
     times: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    histogram_times: list[int] = field(default_factory=list)
+    samples: list[float | Histogram] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    hints: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -29,41 +40,70 @@ class ScriptStorage:
     series: dict[LabelSet, _Loaded] = field(default_factory=dict)
 
     def load(self, command: Load) -> None:
-        for labels, items in command.series:
-            self._append(labels, command.step_ms, items)
-            if command.custom_buckets:
-                self._append_custom_buckets(labels, command.step_ms, items)
+        """Appends the series of a block. Raises NotationError for samples that do not go forward in time."""
+        series = list(command.series)
+        if command.custom_buckets:
+            series += with_custom_buckets(command.series)
+        for labels, items in series:
+            offsets = command.start_times.get(labels, [None] * len(items))
+            loaded = self.series.setdefault(labels, _Loaded())
+            _append(loaded, command.step_ms, items, offsets)
+            loaded.hints = stored_hints(list(zip(loaded.times, loaded.samples, strict=True)))
 
     def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection:
-        """The matching series. Raises NotSupported where native histograms lie in the hinted range."""
-        memory = MemoryQueryable(batch_series=4)
-        for labels, loaded in self.series.items():
+        """The matching series, in label order, with their samples in the hinted range."""
+        found = []
+        for labels in self.series:
             names = dict(labels)
-            if not all(matcher.matches(names.get(matcher.name, "")) for matcher in matchers):
+            if all(matcher.matches(names.get(matcher.name, "")) for matcher in matchers):
+                found.append(labels)
+        return Selection(self._batches(found, hints))
+
+    def _batches(self, found: list[LabelSet], hints: SelectHints) -> Iterator[EncodedSeries]:
+        labels = _labels.labels_from_dicts([dict(names) for names in found])
+        order = _labels.sort_order(labels)
+        for first in range(0, len(order), _BATCH_SERIES):
+            rows = order[first : first + _BATCH_SERIES]
+            yield HeldSeries(_sample_batch(labels.take(rows), [self.series[found[row]] for row in rows], hints))
+
+
+def _append(loaded: _Loaded, step_ms: int, items: list[Item], offsets: list[int | None]) -> None:
+    for number, (item, offset) in enumerate(zip(items, offsets, strict=True)):
+        if item is None:
+            continue
+        time_ms = number * step_ms
+        if loaded.times and time_ms <= loaded.times[-1]:
+            raise NotationError(f"out of order sample at {time_ms} ms")
+        if isinstance(item, float) and is_stale(item) and loaded.samples and isinstance(loaded.samples[-1], Histogram):
+            # A marker behind a histogram is written as one, so that the series does not change its type.
+            item = Histogram(sum=item)
+        loaded.times.append(time_ms)
+        loaded.samples.append(item)
+        loaded.starts.append(0 if offset is None else time_ms + offset)
+
+
+def _sample_batch(labels: object, chosen: list[_Loaded], hints: SelectHints) -> SampleBatch:
+    floats: list[list[tuple[int, float, int]]] = []
+    histograms: list[list[tuple[int, Histogram, int, int]]] = []
+    for loaded in chosen:
+        floats.append([])
+        histograms.append([])
+        rows = zip(loaded.times, loaded.samples, loaded.hints, loaded.starts, strict=True)
+        for time_ms, sample, hint, start_ms in rows:
+            if not hints.mint <= time_ms <= hints.maxt:
                 continue
-            if any(hints.mint <= time <= hints.maxt for time in loaded.histogram_times):
-                raise NotSupported("native histogram samples are not supported yet")
-            if loaded.times:
-                memory.add(names, loaded.times, loaded.values)
-        return memory.select(ctx, matchers, hints)
-
-    def _append(self, labels: LabelSet, step_ms: int, items: list[Item]) -> None:
-        loaded = self.series.setdefault(labels, _Loaded())
-        for number, item in enumerate(items):
-            if isinstance(item, HistogramText):
-                loaded.histogram_times.append(number * step_ms)
-            elif item is not None:
-                loaded.times.append(number * step_ms)
-                loaded.values.append(item)
-
-    def _append_custom_buckets(self, labels: LabelSet, step_ms: int, items: list[Item]) -> None:
-        """Where a classic histogram's samples are, a native one with custom buckets stands too, under the bare name."""
-        names = dict(labels)
-        name = names.get("__name__", "")
-        suffix = next((suffix for suffix in _CLASSIC_SUFFIXES if name.endswith(suffix)), None)
-        if suffix is None:
-            return
-        names["__name__"] = name.removesuffix(suffix)
-        names.pop("le", None)
-        loaded = self.series.setdefault(tuple(sorted(names.items())), _Loaded())
-        loaded.histogram_times.extend(number * step_ms for number, item in enumerate(items) if item is not None)
+            if isinstance(sample, Histogram):
+                histograms[-1].append((time_ms, sample, hint, start_ms))
+            else:
+                floats[-1].append((time_ms, sample, start_ms))
+    start = np.zeros(len(chosen) + 1, np.int64)
+    np.cumsum([len(samples) for samples in floats], out=start[1:])
+    flat = [row for samples in floats for row in samples]
+    return SampleBatch(
+        labels,
+        start,
+        np.array([time_ms for time_ms, _, _ in flat], np.int64),
+        np.array([value for _, value, _ in flat], np.float64),
+        np.array([start_ms for _, _, start_ms in flat], np.int64),
+        to_columns(histograms) if any(histograms) else None,
+    )
