@@ -212,6 +212,30 @@ def is_sorted(column, *, bint strict = False) -> bool:
     return found
 
 
+def count_misordered(column) -> int:
+    """How many label sets have a name that does not sort after the one before it."""
+    cdef LabelRows source = LabelRows(column)
+    cdef Rows rows = source.rows
+    cdef Py_ssize_t i, bad = -1, found = 0
+    cdef Labels labels
+    cdef Label before, label
+    with nogil:
+        for i in range(rows.count):
+            labels = labels_in(rows.arena + rows.offset[i], rows.length[i])
+            if next_label(&labels, &before):
+                while next_label(&labels, &label):
+                    if compare_text(before.name, before.name_length, label.name, label.name_length) >= 0:
+                        found += 1
+                        break
+                    before = label
+            if labels.bad:
+                bad = i
+                break
+    if bad >= 0:
+        _fail(source, bad)
+    return found
+
+
 # Sorting: a natural merge sort (runs that are in order already cost one comparison a row), over the first eight bytes of an
 # order-preserving form of what follows the labels that all rows have in common, then over the blocks.
 

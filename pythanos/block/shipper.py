@@ -1,7 +1,7 @@
 """Shipping: each whole block of a local folder goes into the bucket once, oldest first.
 
-What was shipped is remembered in a file beside the blocks (``thanos.shipper.json``), so that a block which the compactor
-has since replaced is not uploaded again.
+What was shipped is remembered in a file beside the blocks (``thanos.shipper.json``), so that a block which the
+compactor has since replaced is not uploaded again.
 """
 
 from __future__ import annotations

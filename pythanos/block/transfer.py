@@ -147,7 +147,7 @@ def file_hash(path: str) -> ObjectHash:
 def _upload_file(bucket: Bucket, folder: str, ulid: str, path: str) -> None:
     local = os.path.join(folder, path)
     try:
-        file = open(local, "rb")
+        file = open(local, "rb")  # noqa: SIM115 - only opening may fail as CorruptData
     except OSError as error:
         raise CorruptData(local, -1, f"not readable: {error.strerror}") from error
     with file:
