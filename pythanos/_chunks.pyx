@@ -161,7 +161,7 @@ def decode_chunks(arena, offset, length, encoding, *, str file="chunks", bint ex
 
 cdef int64_t encode_rows(
     uint8_t* out, const int64_t[::1] start, const int64_t* timestamps, const uint64_t* values, const int64_t* starts,
-    uint8_t encoding, int64_t[::1] offset, int32_t[::1] length,
+    uint8_t encoding, bint spare_byte, int64_t[::1] offset, int32_t[::1] length,
 ) noexcept nogil:
     cdef uint8_t* at = out
     cdef uint8_t* end
@@ -170,7 +170,7 @@ cdef int64_t encode_rows(
         begin = start[i]
         n = start[i + 1] - begin
         if encoding == XOR:
-            end = encode_xor(at, n, timestamps + begin, values + begin)
+            end = encode_xor(at, n, timestamps + begin, values + begin, spare_byte)
         else:
             end = encode_xor2(at, n, timestamps + begin, values + begin, starts + begin if starts != NULL else NULL)
         offset[i] = at - out
@@ -179,7 +179,7 @@ cdef int64_t encode_rows(
     return at - out
 
 
-def encode_floats(timestamps, values, start, encoding=XOR, start_timestamps=None):
+def encode_floats(timestamps, values, start, encoding=XOR, start_timestamps=None, *, bint spare_byte=False):
     """Float chunks, bit for bit as Prometheus writes them.
 
     timestamps: int64[n] ms; values: float64[n]; start: int64[c + 1], chunk i holds rows [start[i], start[i + 1]), at
@@ -215,7 +215,7 @@ def encode_floats(timestamps, values, start, encoding=XOR, start_timestamps=None
         raise MemoryError
     try:
         with nogil:
-            size = encode_rows(out, rows, time_at, bits_at, start_at, kind, offsets, lengths)
+            size = encode_rows(out, rows, time_at, bits_at, start_at, kind, spare_byte, offsets, lengths)
         return out[:size], offset, length
     finally:
         free(out)

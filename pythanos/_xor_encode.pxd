@@ -80,13 +80,17 @@ cdef inline void put_xor_step(BitWriter* w, int64_t step) noexcept nogil:
 
 
 cdef inline uint8_t* encode_xor(
-    uint8_t* out, int64_t n, const int64_t* timestamps, const uint64_t* values
+    uint8_t* out, int64_t n, const int64_t* timestamps, const uint64_t* values, bint spare_byte
 ) noexcept nogil:
-    """One chunk of n (0..65535) samples to `out`, with room for CHUNK_ROOM + n * SAMPLE_ROOM; returns its end."""
+    """One chunk of n (0..65535) samples to `out`, with room for CHUNK_ROOM + n * SAMPLE_ROOM; returns its end.
+
+    spare_byte: as before Prometheus 2.55, whose writer of whole bytes began the next byte already.
+    """
     cdef BitWriter w = bit_writer(out)
     cdef XorValue v
     cdef uint64_t delta = 0, last
     cdef int64_t i
+    cdef uint8_t* end
     put_bits(&w, <uint64_t>n, 16)
     if n > 0:
         put_signed_varint(&w, timestamps[0])
@@ -100,7 +104,13 @@ cdef inline uint8_t* encode_xor(
         else:
             put_xor_step(&w, <int64_t>(delta - last))
         put_xor(&w, &v, values[i])
-    return finish_bits(&w)
+    end = finish_bits(&w)
+    if spare_byte and w.used % 8 == 0 and (
+        n == 1 or (n > 1 and values[n - 1] != values[n - 2] and (v.leading + v.trailing) % 8 == 0)
+    ):
+        end[0] = 0
+        end += 1
+    return end
 
 
 # The state of start timestamps, in XOR2 and in the ST histogram chunks.
