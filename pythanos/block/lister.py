@@ -34,7 +34,8 @@ Lister = Callable[[Bucket, Pool, RequestContext], Listing]
 
 def list_concurrent(bucket: Bucket, fetch: Pool, ctx: RequestContext) -> Listing:
     """One listing of the root, then on the fetch pool whether each block has a meta.json. Raises BucketUnavailable."""
-    blocks, ignored = [], {}
+    blocks: list[str] = []
+    ignored: dict[str, str] = {}
     for name in bucket.iter():
         ctx.check()
         ulid = block_of(name) if name.endswith("/") else None

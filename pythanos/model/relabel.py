@@ -25,7 +25,7 @@ _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
 Scalar = str | int | float | bool | None
 
 
-class RelabelRule(Section):
+class RelabelRule(Section, frozen=True):
     """One rule, with Prometheus' keys. YAML scalars stand for their text: ``regex: 0`` is ``"0"``."""
 
     source_labels: tuple[str, ...] = ()

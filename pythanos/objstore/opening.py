@@ -23,13 +23,13 @@ SUPPORTED = ("S3", "FILESYSTEM", "MEMORY")
 KNOWN = ("GCS", "AZURE", "SWIFT", "COS", "ALIYUNOSS", "BOS", "OCI", "OBS")
 
 
-class HedgingConfig(Section):
+class HedgingConfig(Section, frozen=True):
     enabled: bool = False
     up_to: int = 3
     quantile: float = 0.9
 
 
-class BucketConfig(Section):
+class BucketConfig(Section, frozen=True):
     """``config`` is the section of the ``type``; ``prefix`` the folder of the bucket that is used."""
 
     type: str = ""
@@ -38,11 +38,11 @@ class BucketConfig(Section):
     hedging_config: HedgingConfig = HedgingConfig()
 
 
-class FilesystemConfig(Section):
+class FilesystemConfig(Section, frozen=True):
     directory: str = ""
 
 
-class MemoryConfig(Section):
+class MemoryConfig(Section, frozen=True):
     """Nothing to choose: an empty bucket that lives as long as the process."""
 
 

@@ -184,20 +184,19 @@ class S3Bucket:
 
     def _send_parts(self, place: dict[str, Any], name: str, first: bytes, file: BinaryIO) -> list[dict[str, Any]]:
         size = max(self._part_size, -(-_left(file) // (MAX_PARTS - 1)))
-        parts, body = [], first
+        parts: list[dict[str, Any]] = []
+        body = first
         while body:
             number = len(parts) + 1
-            arguments = place | self._part_arguments() | self._digest(body)
-            answer = self._ask(
-                f"upload part {number} of {name}",
-                name,
-                lambda client, body=body, number=number, arguments=arguments: client.upload_part(
-                    PartNumber=number, Body=body, **arguments
-                ),
+            arguments = {**place, **self._part_arguments(), **self._digest(body), "PartNumber": number, "Body": body}
+            parts.append(
+                {"ETag": self._send_part(f"upload part {number} of {name}", name, arguments), "PartNumber": number}
             )
-            parts.append({"ETag": answer["ETag"], "PartNumber": number})
             body = file.read(size)
         return parts
+
+    def _send_part(self, doing: str, name: str, arguments: dict[str, Any]) -> str:
+        return self._ask(doing, name, lambda client: client.upload_part(**arguments))["ETag"]
 
     def _part_arguments(self) -> dict[str, Any]:
         return {name: value for name, value in self._reading.items() if name.startswith("SSECustomer")}

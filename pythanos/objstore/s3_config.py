@@ -24,7 +24,7 @@ DEFAULT_ATTEMPTS = 10
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?", re.ASCII)
 
 
-class TLSConfig(Section):
+class TLSConfig(Section, frozen=True):
     """Files in PEM. ``server_name`` is not honoured."""
 
     ca_file: str = ""
@@ -34,7 +34,7 @@ class TLSConfig(Section):
     insecure_skip_verify: bool = False
 
 
-class HTTPConfig(Section):
+class HTTPConfig(Section, frozen=True):
     """``tls_handshake_timeout`` bounds connecting, ``response_header_timeout`` each wait for bytes (0: no bound).
 
     ``max_idle_conns_per_host`` bounds the connections kept, ``max_conns_per_host`` those open at a time (0: no bound).
@@ -52,7 +52,7 @@ class HTTPConfig(Section):
     disable_compression: bool = False
 
 
-class SSEConfig(Section):
+class SSEConfig(Section, frozen=True):
     """``type``: empty, SSE-S3, SSE-KMS (``kms_key_id``) or SSE-C (``encryption_key``: a file that holds the key)."""
 
     type: str = ""
@@ -61,11 +61,11 @@ class SSEConfig(Section):
     encryption_key: str = ""
 
 
-class TraceConfig(Section):
+class TraceConfig(Section, frozen=True):
     enable: bool = False
 
 
-class S3Config(Section):
+class S3Config(Section, frozen=True):
     """``endpoint`` is ``host`` or ``host:port``; ``part_size`` the size from which uploads go in parts, 0: 128 MiB."""
 
     bucket: str = ""

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from botocore.awsrequest import AWSPreparedRequest
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.httpsession import URLLib3Session
 
 from pythanos.objstore.bucket import ObjectAttributes, ObjectNotFound
@@ -88,20 +88,20 @@ class DirectReader:
         self._http.close()
 
     def _send(self, method: str, name: str, headers: dict[str, str]) -> Any:
+        credentials = self._credentials
         # The HTTP library would resolve such segments, and ask for another object than was signed.
-        if self._credentials is None or any(part in ("", ".", "..") for part in name.split("/")):
+        if credentials is None or any(part in ("", ".", "..") for part in name.split("/")):
             return None
         path = quote(self._place.path + name, safe="/~")
         headers = headers | self._headers
-        self._sign(method, path, headers)
+        self._sign(method, path, headers, credentials.get_frozen_credentials())
         # Last, so that it is not signed: what botocore does to keep bodies as they are stored.
         headers["Accept-Encoding"] = "identity"
         url = f"{self._place.scheme}://{self._place.host}{path}"
         return self._http.send(AWSPreparedRequest(method, url, headers, None, False))
 
-    def _sign(self, method: str, path: str, headers: dict[str, str]) -> None:
+    def _sign(self, method: str, path: str, headers: dict[str, str], frozen: ReadOnlyCredentials) -> None:
         """Adds the date, the token and the signature over all headers there are."""
-        frozen = self._credentials.get_frozen_credentials()
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock()))
         headers |= {"Host": self._place.host, "X-Amz-Content-SHA256": EMPTY_SHA256, "X-Amz-Date": moment}
         if frozen.token:
