@@ -79,8 +79,13 @@ class IndexHeader(LabelTables):
         symbols_at, table_at, checksum = _TOC.unpack_from(data, at)
         if crc32c_of(data[at : at + 16]) != checksum:
             raise CorruptData(file, at, "checksum of the table of contents does not match")
-        if not _START.size <= symbols_at < table_at <= at:
+        if not _START.size <= symbols_at < table_at <= at - TOC_SIZE:
             raise CorruptData(file, at, "sections of the table of contents out of order")
+        # The copy of the index ends with its table of contents, whose checksum covers what this file claims first.
+        index_toc = data[at - TOC_SIZE : at]
+        covered = crc32c_of(index_toc[:-4]) == int.from_bytes(index_toc[-4:], "big")
+        if not covered or int.from_bytes(index_toc[40:48], "big") != lists_end:
+            raise CorruptData(file, 6, "place of the postings offset table is not that of the index")
         symbols = SymbolTable(data, symbols_at, version=index_version, file_start=INDEX_START_SIZE, file=file)
         super().__init__(index_version, symbols, PostingsTable(data, table_at, lists_end, file=file))
 
