@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from real.realproc import RealProcess, answers, free_port
+from real.realproc import POLL_SECONDS, RealProcess, answers, free_port
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,14 @@ class Prometheus:
         request = urllib.request.Request(f"{self.url}/api/v1/{path}?{query}", method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)["data"]
+
+    def wait_for(self, expression: str, *, timeout: float = 20) -> None:
+        """Returns when an instant query of the expression has a result. Raises TimeoutError."""
+        end = time.monotonic() + timeout
+        while not self.api("query", query=expression)["result"]:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{expression} has no result after {timeout} s")
+            time.sleep(POLL_SECONDS)
 
     def snapshot(self) -> Path:
         """Blocks of everything it holds, the head included; the folder that they are in."""
