@@ -8,7 +8,7 @@
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from pythanos._bits cimport PYTHANOS_RARE, BitReader, bit_reader, peek, peek64, read_varbit_int, widen
+from pythanos._bits cimport PYTHANOS_CLZ64, PYTHANOS_RARE, BitReader, bit_reader, peek, peek64, read_varbit_int, widen
 from pythanos._chunk_faults cimport FAULT_SHORT, FAULT_VARINT, FAULT_WINDOW
 from pythanos._cursor cimport Cursor, cursor, offset as cursor_offset, read_u64be, read_uvarint, read_varint
 
@@ -78,11 +78,16 @@ cdef inline uint64_t stopped_at(const Source* s, int64_t at) noexcept nogil:
     return <uint64_t>(s.moved + (min(at, s.end) >> 3))
 
 
+cdef inline int run_length(uint64_t zeros, int64_t most) noexcept nogil:
+    return <int>min(<int64_t>zeros, most)
+
+
 cdef inline int64_t decode_xor(
     const uint8_t* data, uint64_t length, uint64_t readable, int64_t n, int64_t* timestamps, uint64_t* values,
     uint64_t* fault_at,
 ) noexcept nogil:
     # The hot state is in locals, not in a struct, whose address would keep it in memory: a store and a load each.
+    # `valid` is how many bits at the top of `word` are still there: mostly enough, so that one load does for a sample.
     cdef uint8_t tail[TAIL]
     cdef Source s
     cdef Opening o
@@ -90,15 +95,15 @@ cdef inline int64_t decode_xor(
     cdef uint64_t timestamp = o.timestamp, delta = o.delta, value = o.value
     cdef int64_t at = s.at, safe = s.safe
     cdef const uint8_t* source = data
-    cdef int width = 64, trailing = 0, leading, valid
+    cdef int width = 64, trailing = 0, leading, valid, run, k
     cdef uint64_t word
-    cdef int64_t i
+    cdef int64_t i = 1
     fault_at[0] = stopped_at(&s, at)
     if fault:
         return fault
     timestamps[0] = <int64_t>timestamp
     values[0] = value
-    for i in range(1, n):
+    while i < n:
         if PYTHANOS_RARE(at > safe):
             s.at = at
             if not past_safe(&s, tail):
@@ -110,6 +115,16 @@ cdef inline int64_t decode_xor(
         word = peek(source, at)
         valid = 57
         if i > 1:
+            if not (word >> 62):
+                # Nothing changed: two bits a sample, and as many samples at once as there are pairs of zeros.
+                run = run_length((PYTHANOS_CLZ64(word | 0x7F)) >> 1, n - i)
+                for k in range(run):
+                    timestamp += delta
+                    timestamps[i + k] = <int64_t>timestamp
+                    values[i + k] = value
+                i += run
+                at += 2 * run
+                continue
             if not (word >> 63):
                 at += 1
                 word <<= 1
@@ -158,6 +173,7 @@ cdef inline int64_t decode_xor(
             at += width
         timestamps[i] = <int64_t>timestamp
         values[i] = value
+        i += 1
     if not fault and at > s.end:
         fault = FAULT_SHORT
     fault_at[0] = stopped_at(&s, at)
@@ -168,18 +184,19 @@ cdef inline int64_t decode_xor2(
     const uint8_t* data, uint64_t length, uint64_t readable, int64_t n,
     int64_t* timestamps, uint64_t* values, int64_t* starts, uint64_t* fault_at,
 ) noexcept nogil:
-    # As decode_xor. `code` is the value's: 0 unchanged, 1 in the window, 2 a new window, 3 stale.
+    # As decode_xor. A value is stale, or `changed`, and then in a `fresh` window or in the last one.
     cdef uint8_t tail[TAIL]
     cdef Source s
     cdef Opening o
     cdef int64_t fault = open_chunk(&s, &o, data, length, readable, 3, n, data[2] >> 7)
     cdef uint64_t timestamp = o.timestamp, delta = o.delta, value = o.value, difference = 0
     cdef int64_t at = s.at, safe = s.safe, first_change = data[2] & 0x7F, start = o.start
+    cdef int64_t plain = first_change if first_change else n    # samples in front of it have no start timestamp field
     cdef const uint8_t* source = data
-    cdef int width = 64, trailing = 0, leading, code
-    cdef bint joint
+    cdef int width = 64, trailing = 0, leading, valid, run, k
+    cdef bint changed, fresh, stale
     cdef uint64_t word, step = 0
-    cdef int64_t i
+    cdef int64_t i = 1
     fault_at[0] = stopped_at(&s, at)
     if fault:
         return fault
@@ -188,7 +205,7 @@ cdef inline int64_t decode_xor2(
     if starts != NULL:
         starts[0] = start
     value = 0 if value == STALE else value      # a stale value is never the base of the next one
-    for i in range(1, n):
+    while i < n:
         if PYTHANOS_RARE(at > safe):
             s.at = at
             if not past_safe(&s, tail):
@@ -198,57 +215,80 @@ cdef inline int64_t decode_xor2(
             at = s.at
             safe = s.safe
         word = peek(source, at)
-        joint = False
-        code = 0
-        if i > 1:
-            joint = True
+        valid = 57
+        changed = True
+        fresh = stale = False
+        if not (word >> 63) and 1 < i < plain:
+            # Nothing changed: a bit a sample, and as many samples at once as there are zeros.
+            run = run_length(PYTHANOS_CLZ64(word | 0x7F), min(n, plain) - i)
+            for k in range(run):
+                timestamp += delta
+                timestamps[i + k] = <int64_t>timestamp
+                values[i + k] = value
+            if starts != NULL:
+                for k in range(run):
+                    starts[i + k] = start
+            i += run
+            at += run
+            continue
+        if i > 1 and not (word >> 63):
+            at += 1
+            changed = False
+        elif i > 1 and not (word >> 62) & 1:
+            fresh = (word >> 61) & 1
+            at += 3
+            word <<= 3
+            valid = 54
+        elif i > 1 and (word >> 59) == 31:
+            at += 5
+            changed = False
+            stale = True
+        else:
+            if i > 1:
+                if not (word >> 61) & 1:
+                    delta += <uint64_t>(<int64_t>(word << 3) >> 51)
+                    at += 16
+                    word <<= 16
+                    valid = 41
+                elif not (word >> 60) & 1:
+                    delta += <uint64_t>(<int64_t>(word << 4) >> 44)
+                    at += 24
+                    word <<= 24
+                    valid = 33
+                else:
+                    delta += peek64(source, at + 5)
+                    at += 69
+                    word = peek(source, at)
             if not (word >> 63):
                 at += 1
+                changed = False
             elif not (word >> 62) & 1:
-                code = 1 + (<int>(word >> 61) & 1)
-                at += 3
-                word <<= 3
-            elif not (word >> 61) & 1:
-                delta += <uint64_t>(<int64_t>(word << 3) >> 51)
-                at += 16
-                word <<= 16
-                joint = False
-            elif not (word >> 60) & 1:
-                delta += <uint64_t>(<int64_t>(word << 4) >> 44)
-                at += 24
-                word <<= 24
-                joint = False
-            elif (word >> 59) & 1:
-                code = 3
-                at += 5
-            else:
-                delta += peek64(source, at + 5)
-                at += 69
-                word = peek(source, at)
-                joint = False
-        if not joint:
-            if not (word >> 63):
-                at += 1
-            elif not (word >> 62) & 1:
-                code = 1
                 at += 2
+                word <<= 2
+                valid -= 2
             else:
-                code = 2 + (<int>(word >> 61) & 1)
+                stale = (word >> 61) & 1
+                fresh = changed = not stale
                 at += 3
                 word <<= 3
-        if code == 2:
-            leading = <int>(word >> 59)
-            width = <int>(word >> 53) & 63
-            width = width if width else 64
-            trailing = 64 - leading - width
-            at += 11
-            if PYTHANOS_RARE(trailing < 0):
-                fault = FAULT_WINDOW
-                break
-        if code == 1 or code == 2:
-            value ^= (peek64(source, at) >> (64 - width)) << trailing
+                valid -= 3
+        if changed:
+            if fresh:
+                leading = <int>(word >> 59)
+                width = <int>(word >> 53) & 63
+                width = width if width else 64
+                trailing = 64 - leading - width
+                at += 11
+                word <<= 11
+                valid -= 11
+                if PYTHANOS_RARE(trailing < 0):
+                    fault = FAULT_WINDOW
+                    break
+            if width > valid:
+                word = peek64(source, at)
+            value ^= (word >> (64 - width)) << trailing
             at += width
-        if first_change and i >= first_change:
+        if i >= plain:
             at = take_start(data, length, at + (s.moved << 3), &step) - (s.moved << 3)
             if PYTHANOS_RARE(at < 0):
                 at = s.end
@@ -258,9 +298,10 @@ cdef inline int64_t decode_xor2(
             start = <int64_t>(timestamp - difference)
         timestamp += delta
         timestamps[i] = <int64_t>timestamp
-        values[i] = STALE if code == 3 else value
+        values[i] = STALE if stale else value
         if starts != NULL:
             starts[i] = start
+        i += 1
     if not fault and at > s.end:
         fault = FAULT_SHORT
     fault_at[0] = stopped_at(&s, at)
