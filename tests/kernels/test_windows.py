@@ -288,6 +288,31 @@ def test_each_function_gives_the_bits_of_the_reference_in_every_window(function:
     assert scanned == counted
 
 
+@pytest.mark.parametrize("lanes", [2, 4, 8])
+@pytest.mark.parametrize("function", [Function.RATE, Function.INCREASE, Function.DELTA], ids=lambda f: f.name)
+@pytest.mark.parametrize("begin", [0.0, 1e3, -5.0])
+def test_extrapolation_follows_prometheus_across_all_distances_to_the_edges(
+    function: Function, lanes: int, begin: float
+) -> None:
+    """Ends sweep over a gap in the scrapes in steps of 7 ms, past 1.1 intervals and the zero of the counter."""
+    times = np.concatenate([np.arange(0, 20_000, 1000), np.arange(23_000, 40_000, 1000)])
+    values = begin + np.cumsum(np.where(np.arange(len(times)) % 11 == 10, -30.0, 1.5))
+    steps, out = 5000, np.empty((1, 5000))
+    _windows.limit_lanes(lanes)
+    try:
+        _windows.range_rows(
+            function, np.array([0, len(times)]), times, values, out, first_end=2000, end_step=7, range_ms=5000,
+            eval_start=0, eval_step=7,
+        )  # fmt: skip
+    finally:
+        _windows.limit_lanes(0)
+    for k in range(steps):
+        end = 2000 + 7 * k
+        chosen = (times > end - 5000) & (times <= end)
+        window = Window(times[chosen].tolist(), values[chosen].tolist(), end, 5000, end)
+        assert same(REFERENCE[function](window), out[0, k]), (k, window)
+
+
 @settings(max_examples=60, deadline=None)
 @given(case=cases())
 def test_an_instant_lookup_takes_the_last_sample_within_the_lookback(case: tuple) -> None:
