@@ -6,6 +6,7 @@ for ASCII it is the text itself.
 
 from __future__ import annotations
 
+import functools
 import re
 
 from pythanos.model.matchers import quote
@@ -75,12 +76,18 @@ def quote_rune(char: str) -> str:
 
 def parse_number(raw: str) -> float:
     """The value of a number token. Raises ValueError with the text of Go's strconv for one that is none."""
+    if raw[0] != "0" and raw.isdecimal():
+        return float(raw) if len(raw) <= _DIGITS_MAX else _parse_float(raw)
     if raw[0] == "0" and (found := _PREFIXED.fullmatch(raw)):
         value = int(found[1] or found[2], 16 if found[1] else 8)
         if value < 1 << 63:
             return float(value)
     elif raw.lower() in ("inf", "nan"):
         return float(raw)
+    return _parse_float(raw)
+
+
+def _parse_float(raw: str) -> float:
     if not _FLOAT.fullmatch(raw):
         raise ValueError(f"strconv.ParseFloat: parsing {quote(raw)}: invalid syntax")
     number = float(raw)
@@ -89,6 +96,7 @@ def parse_number(raw: str) -> float:
     return number
 
 
+@functools.lru_cache(maxsize=1024)
 def parse_duration_seconds(raw: str) -> float:
     """Seconds of a duration token. Raises ValueError."""
     total, last, position = 0, 0, 0

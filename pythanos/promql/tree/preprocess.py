@@ -60,12 +60,10 @@ def _settle(node: Expr, times: QueryTimes) -> _Settled:
             return selector, fixed, fixed
         case MatrixSelector():
             selector = _settle_selector(node.selector, times)
-            range_ms = _resolved(node.range_ms, node.range_expr, times)
-            return (
-                replace(node, selector=selector, range_ms=range_ms, range_expr=None),
-                selector.at_ms is not None,
-                False,
-            )
+            if selector is not node.selector or node.range_expr is not None:
+                range_ms = _resolved(node.range_ms, node.range_expr, times)
+                node = replace(node, selector=selector, range_ms=range_ms, range_expr=None)
+            return node, selector.at_ms is not None, False
         case Call():
             return _settle_call(node, times)
         case AggregateExpr():
@@ -76,7 +74,7 @@ def _settle(node: Expr, times: QueryTimes) -> _Settled:
             return _settle_subquery(node, times)
         case ParenExpr() | UnaryExpr():
             inner, invariant, wrap = _settle(node.expr, times)
-            return replace(node, expr=inner), invariant, wrap
+            return node if inner is node.expr else replace(node, expr=inner), invariant, wrap
     return node, True, False
 
 
@@ -108,14 +106,18 @@ def _settle_aggregate(node: AggregateExpr, times: QueryTimes) -> _Settled:
     inner, invariant, wrap = _settle(_unwrapped(node.expr), times)
     # Whether an aggregation is fixed depends on its operand alone, as in Prometheus.
     param = None if node.param is None else _settle(_unwrapped(node.param), times)[0]
-    return replace(node, expr=inner, param=param), invariant, wrap
+    if inner is not node.expr or param is not node.param:
+        node = replace(node, expr=inner, param=param)
+    return node, invariant, wrap
 
 
 def _settle_binary(node: BinaryExpr, times: QueryTimes) -> _Settled:
     lhs, rhs = _settle(node.lhs, times), _settle(node.rhs, times)
-    if lhs[1] and rhs[1]:
-        return replace(node, lhs=lhs[0], rhs=rhs[0]), True, True
-    return replace(node, lhs=_marked(lhs), rhs=_marked(rhs)), False, False
+    fixed = lhs[1] and rhs[1]
+    left, right = (lhs[0], rhs[0]) if fixed else (_marked(lhs), _marked(rhs))
+    if left is not node.lhs or right is not node.rhs:
+        node = replace(node, lhs=left, rhs=right)
+    return node, fixed, fixed
 
 
 def _settle_subquery(node: SubqueryExpr, times: QueryTimes) -> _Settled:
@@ -145,9 +147,11 @@ def _settle_call(node: Call, times: QueryTimes) -> _Settled:
     fixed = all(invariant for _, invariant, _ in args)
     # timestamp() of a bare selector depends on the samples alone.
     direct = name == "timestamp" and all(type(arg) is VectorSelector for arg, _, _ in args)
-    if fixed and (name not in AT_UNSAFE_FUNCTIONS or direct):
-        return replace(node, args=tuple([arg for arg, _, _ in args])), True, True
-    return replace(node, args=tuple([_marked(arg) for arg in args])), False, False
+    fixed = fixed and (name not in AT_UNSAFE_FUNCTIONS or direct)
+    settled = tuple([arg[0] if fixed else _marked(arg) for arg in args])
+    if any(new is not old for new, old in zip(settled, node.args, strict=True)):
+        node = replace(node, args=settled)
+    return node, fixed, fixed
 
 
 def _query_seconds(name: str, times: QueryTimes) -> float:
