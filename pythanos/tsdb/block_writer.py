@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pythanos._chunks import join_aggregates
 from pythanos._symbols import SymbolTable
+from pythanos.errors import CorruptData
 from pythanos.model.chunks import AGGREGATE, FLOAT_HISTOGRAM_ST, HISTOGRAM, HISTOGRAM_ST, XOR2
 from pythanos.model.resolution import COUNT, RAW
 from pythanos.model.series import SeriesBatch
@@ -135,17 +136,20 @@ class BlockWriter:
 
 
 def chunk_samples(batch: SeriesBatch) -> NDArray[np.int64]:
-    """int64[m]: how many samples each chunk holds, as its first two bytes say; of an aggregate chunk, its count
-    chunk's.
+    """int64[m]: how many samples each chunk holds, from its first two bytes; for an aggregate chunk, of its count chunk.
+
+    Raises CorruptData for a chunk that is too short to say.
     """
+    if np.any(batch.chunk_length < 2):
+        raise CorruptData(CHUNKS_FOLDER, -1, "chunk too short to hold its sample count")
     data = np.frombuffer(batch.labels.arena, np.uint8)
     at = batch.chunk_offset.copy()
-    aggregate = batch.chunk_encoding == AGGREGATE
-    if aggregate.any():
-        # Length varint and encoding byte of the count chunk, which comes first.
-        at[aggregate] += (
-            2 + (data[at[aggregate]] >= 0x80) + ((data[at[aggregate]] >= 0x80) & (data[at[aggregate] + 1] >= 0x80))
-        )
+    inner = batch.chunk_encoding == AGGREGATE
+    # Of an aggregate chunk: behind the length varint and the encoding byte of the count chunk, which comes first.
+    long = data[at] >= 0x80
+    at[inner] += (2 + long + (long & (data[at + 1] >= 0x80)))[inner]
+    if np.any(at - batch.chunk_offset + 2 > batch.chunk_length):
+        raise CorruptData(CHUNKS_FOLDER, -1, "aggregate chunk too short to hold its sample count")
     high = data[at].astype(np.int64)
     # The upper two bits of these are flags.
     flags = np.isin(batch.chunk_encoding, (HISTOGRAM_ST, FLOAT_HISTOGRAM_ST))
