@@ -2,7 +2,7 @@
 
 4000 chunks of 120 samples, 15 s apart, per shape; best of 15 runs; fixed seeds. "jitter": every timestamp is off by up
 to 5 ms; "rare": 5 % of them are. Nanoseconds are CPU time of the thread, so that a busy machine does not show; the gain
-of a second thread is wall time and wants an idle machine.
+of a second thread is wall time and wants an idle machine. Histograms: a tenth of the chunks, 24 buckets a sample.
 
 Budget: XOR decode of a counter with rare jitter 5 ns, two threads 1.8 times one.
 
@@ -12,6 +12,7 @@ Budget: XOR decode of a counter with rare jitter 5 ns, two threads 1.8 times one
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import threading
 import time
@@ -20,10 +21,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos._chunks import decode_chunks, encode_floats
-from pythanos.model.chunks import XOR, XOR2
+from pythanos._chunks import decode_chunks, encode_floats, encode_histograms
+from pythanos.model.chunks import FLOAT_HISTOGRAM, HISTOGRAM, XOR, XOR2
+from pythanos.model.histogram import HistogramColumns, HistogramLayouts, IntegerCounts
 
 Columns = tuple[NDArray[np.int64], NDArray[np.float64]]
+Encoded = tuple[bytes, NDArray[np.int64], NDArray[np.int32]]
 STEP_MS = 15_000
 START_MS = 1_700_000_000_000
 
@@ -98,20 +101,69 @@ def best_seconds(work: Callable[[], object], threads: int, runs: int = 15) -> tu
     return wall, cpu
 
 
-def measure(columns: Columns, encoding: int) -> dict[str, float]:
+def histograms(rng: np.random.Generator, chunks: int, n: int, share: float) -> HistogramColumns:
+    """Counter histograms of 20 + 4 buckets (schema 3), of which `share` grow between two samples."""
+    width, rows = 24, chunks * n
+    layouts = HistogramLayouts(
+        schema=np.array([3], np.int32),
+        zero_threshold=np.array([2.0**-128]),
+        span_start=np.array([0, 3]),
+        negative_start=np.array([2]),
+        span_offset=np.array([-8, 3, 0], np.int32),
+        span_length=np.array([12, 8, 4], np.uint32),
+        bound_start=np.array([0, 0]),
+        bounds=np.empty(0),
+        positive_buckets=np.array([20]),
+        negative_buckets=np.array([4]),
+    )
+    growth = rng.integers(1, 20, (chunks, n, width)) * (rng.random((chunks, n, width)) < share)
+    buckets = np.cumsum(growth, axis=1)
+    count = buckets.sum(axis=2)
+    return HistogramColumns(
+        start=np.arange(chunks + 1) * n,
+        chunk_reset=np.zeros(chunks, np.uint8),
+        timestamps=times(rng, chunks, n, 0.05).ravel(),
+        count=count.ravel().astype(float),
+        zero_count=np.zeros(rows),
+        sum=np.cumsum(rng.random((chunks, n)), axis=1).ravel(),
+        reset_hint=np.zeros(rows, np.uint8),
+        layout=np.zeros(rows, np.int32),
+        layouts=layouts,
+        bucket_start=np.arange(rows + 1) * width,
+        buckets=buckets.ravel().astype(float),
+        integers=IntegerCounts(
+            np.ones(rows, np.bool_), count.ravel().astype(np.uint64), np.zeros(rows, np.uint64), buckets.ravel()
+        ),
+    )
+
+
+HISTOGRAM_SHAPES = {"histogram, idle": 0.02, "histogram, a tenth": 0.1, "histogram, half": 0.5}
+
+
+def measure_floats(columns: Columns, encoding: int) -> dict[str, float]:
     timestamps, values = columns
     chunks, n = timestamps.shape
     start = np.arange(chunks + 1, dtype=np.int64) * n
     flat_times, flat_values = timestamps.ravel(), values.ravel()
-    arena, offset, length = encode_floats(flat_times, flat_values, start, encoding)
-    encodings = np.full(chunks, encoding, np.uint8)
-    total = chunks * n
+
+    def encode() -> Encoded:
+        return encode_floats(flat_times, flat_values, start, encoding)
+
+    return measure(encode, encoding, chunks * n)
+
+
+def measure_histograms(columns: HistogramColumns, encoding: int) -> dict[str, float]:
+    if encoding == FLOAT_HISTOGRAM:
+        columns = dataclasses.replace(columns, integers=None)
+    return measure(lambda: encode_histograms(columns)[:3], encoding, len(columns))
+
+
+def measure(encode: Callable[[], Encoded], encoding: int, total: int) -> dict[str, float]:
+    arena, offset, length = encode()
+    encodings = np.full(len(offset), encoding, np.uint8)
 
     def decode() -> object:
         return decode_chunks(arena, offset, length, encodings)
-
-    def encode() -> object:
-        return encode_floats(flat_times, flat_values, start, encoding)
 
     one, one_cpu = best_seconds(decode, 1)
     return {
@@ -131,7 +183,13 @@ def main() -> None:
     results = {}
     for name, shape in SHAPES.items():
         columns = shape(np.random.default_rng(42), options.chunks, options.samples)
-        results[name] = {"XOR": measure(columns, XOR), "XOR2": measure(columns, XOR2)}
+        results[name] = {"XOR": measure_floats(columns, XOR), "XOR2": measure_floats(columns, XOR2)}
+    for name, share in HISTOGRAM_SHAPES.items():
+        rows = histograms(np.random.default_rng(42), options.chunks // 10, options.samples, share)
+        results[name] = {
+            "int": measure_histograms(rows, HISTOGRAM),
+            "float": measure_histograms(rows, FLOAT_HISTOGRAM),
+        }
     if options.json:
         print(json.dumps(results, indent=1))
         return

@@ -94,6 +94,16 @@ cdef inline uint64_t read_bits(BitReader* r, int width) noexcept nogil:
     return word >> (64 - width)
 
 
+cdef inline int64_t take_zeros(BitReader* r, int64_t most) noexcept nogil:
+    """Reads zero bits, up to `most`, and tells how many; 0 where the next bit is a one, and near the end."""
+    cdef int64_t zeros
+    if (r.at >> 3) + 8 > (r.end >> 3):
+        return 0
+    zeros = min(<int64_t>PYTHANOS_CLZ64(peek(r.data, r.at) | 0x7F), most)
+    r.at += <uint64_t>zeros
+    return zeros
+
+
 cdef inline uint64_t read_unsigned_varint(BitReader* r) noexcept nogil:
     """LEB128 whose bytes need not be aligned; more than 64 bits is bad."""
     cdef uint64_t value = 0

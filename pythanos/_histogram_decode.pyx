@@ -16,7 +16,7 @@ from libc.string cimport memset
 import numpy as np
 
 from pythanos._bits cimport (
-    BitReader, bit_reader, left, read_bits, read_signed_varint, read_varbit_int, read_varbit_uint,
+    BitReader, bit_reader, left, read_bits, read_signed_varint, read_varbit_int, read_varbit_uint, take_zeros,
 )
 from pythanos._chunk_faults cimport (
     FAULT_BOUNDS, FAULT_COUNT, FAULT_HEADER, FAULT_SHORT, FAULT_WINDOW,
@@ -104,14 +104,14 @@ cdef int64_t measure(const uint8_t* data, uint64_t length, uint8_t encoding, Ext
 
 cdef inline bint read_xor(BitReader* r, XorState* v) noexcept nogil:
     """The value code: 0 | 10 bits | 11 window bits. False where the window is impossible."""
-    cdef int leading
+    cdef uint64_t window
     if not read_bits(r, 1):
         return True
     if read_bits(r, 1):
-        leading = <int>read_bits(r, 5)
-        v.width = <int32_t>read_bits(r, 6)
+        window = read_bits(r, 11)
+        v.width = <int32_t>(window & 63)
         v.width = v.width if v.width else 64
-        v.trailing = 64 - leading - v.width
+        v.trailing = 64 - <int32_t>(window >> 6) - v.width
         if v.trailing < 0:
             v.trailing = 0
             return False
@@ -122,6 +122,31 @@ cdef inline bint read_xor(BitReader* r, XorState* v) noexcept nogil:
 cdef inline void step(BitReader* r, DeltaState* d) noexcept nogil:
     d.delta += <uint64_t>read_varbit_int(r)
     d.value += d.delta
+
+
+cdef inline void step_all(BitReader* r, DeltaState* numbers, int64_t n) noexcept nogil:
+    """Most numbers go on as they did, at a zero bit each: runs of them are taken at once."""
+    cdef int64_t k = 0, j, run
+    while k < n:
+        run = take_zeros(r, n - k)
+        for j in range(k, k + run):
+            numbers[j].value += numbers[j].delta
+        k += run
+        if k < n:
+            step(r, &numbers[k])
+            k += 1
+
+
+cdef inline bint read_all(BitReader* r, XorState* numbers, int64_t n) noexcept nogil:
+    """The value codes of n numbers, runs of unchanged ones at once. False where a window is impossible."""
+    cdef int64_t k = 0
+    while k < n:
+        k += take_zeros(r, n - k)
+        if k < n:
+            if not read_xor(r, &numbers[k]):
+                return False
+            k += 1
+    return True
 
 
 cdef inline void put_row(
@@ -209,8 +234,7 @@ cdef int64_t decode_integers(
             for k in range(width):
                 buckets[k].value = <uint64_t>read_varbit_int(r)
         elif not stale:
-            for k in range(width):
-                step(r, &buckets[k])
+            step_all(r, buckets, width)
         read_start(r, starts, i, t.value, before)
         if r.bad or (not stale and out.bucket + width > capacity):
             return FAULT_SHORT
@@ -252,9 +276,8 @@ cdef int64_t decode_floats(
                 if not read_xor(r, &numbers[k]):
                     return FAULT_WINDOW
             stale = numbers[2].bits == STALE
-            for k in range(3, 3 if stale else 3 + width):
-                if not read_xor(r, &numbers[k]):
-                    return FAULT_WINDOW
+            if not stale and not read_all(r, numbers + 3, width):
+                return FAULT_WINDOW
         read_start(r, starts, i, t.value, before)
         if r.bad or (not stale and out.bucket + width > capacity):
             return FAULT_SHORT
