@@ -363,7 +363,7 @@ cdef object take_deltas(const uint8_t[::1] view, str file):
     """uint32[n] of a run of uvarint deltas."""
     cdef Py_ssize_t size = view.shape[0], i, count = 0
     cdef Cursor c
-    cdef uint64_t value = 0
+    cdef uint64_t value = 0, delta
     cdef uint32_t[::1] out
     cdef bint bad = False
     if size == 0:
@@ -379,13 +379,14 @@ cdef object take_deltas(const uint8_t[::1] view, str file):
     with nogil:
         for i in range(count):
             if c.at[0] < 0x80:
-                value += c.at[0]
+                delta = c.at[0]
                 c.at += 1
             else:
-                value += read_uvarint(&c)
-            if c.bad or value > 0xFFFFFFFFULL:
+                delta = read_uvarint(&c)
+            if c.bad or delta > 0xFFFFFFFFULL - value:
                 bad = True
                 break
+            value += delta
             out[i] = <uint32_t>value
     if bad:
         raise CorruptData(file, offset(&c), "cached postings out of range")

@@ -172,6 +172,7 @@ def framed(deltas: bytes) -> bytes:
         (framed(b"\x80"), "inside a number"),
         (framed(b"\x01\xff\xff\xff\xff\x0f"), "out of range"),
         (framed(b"\xff" * 10 + b"\x01"), "out of range"),
+        (framed(b"\x05\xff" + b"\xff" * 8 + b"\x01"), "out of range"),
     ],
 )
 def test_broken_cache_values_are_corrupt_data(data, reason):
