@@ -36,10 +36,18 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The base of every part of a configuration."""
 
 
+class Composed(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration made of sections that libraries own: the keys of each section all stand on the top level.
+
+    A key that two sections have would go to the first, so there must be none.
+    """
+
+
 class FileOrContent(msgspec.Struct, Generic[T], frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A pair of Thanos flags: ``config_file`` names a YAML file, ``config`` holds its content; at most one of them.
 
-    ``load`` reads the file, so that afterwards ``config`` is the content, or None where neither was given.
+    As for every pair of keys ``name`` and ``name_file`` of a section, ``load`` reads the file, so that afterwards
+    ``config`` is the content, or None where neither was given.
     """
 
     config_file: str = ""
@@ -73,20 +81,44 @@ def decode_tree(
     """A tree of plain YAML values as ``schema``. Raises ConfigError."""
     tree = {} if tree is None else tree
     overridden = [_override(tree, text, environment) for text in overrides]
+    if isinstance(schema, type) and issubclass(schema, Composed) and isinstance(tree, dict):
+        return _compose(tree, schema, path, environment, overridden)
+    return _decode_section(tree, schema, path, environment, overridden)
 
-    def source(key: str) -> str:
-        hit = any(
-            key == one or key.startswith((f"{one}.", f"{one}[")) or one.startswith(f"{key}.") for one in overridden
-        )
-        return OVERRIDE_SOURCE if hit else path
 
+def _compose(
+    tree: dict[str, Any], schema: Any, path: str, environment: Mapping[str, str], overridden: list[str]
+) -> Any:
+    sections = {field.name: field.type for field in msgspec.structs.fields(schema)}
+    owners: dict[str, str] = {}
+    for name, section in sections.items():
+        for field in msgspec.structs.fields(section):
+            owners.setdefault(field.encode_name, name)
+    parts: dict[str, dict[str, Any]] = {name: {} for name in sections}
+    for key, value in tree.items():
+        if key not in owners:
+            raise ConfigError(_source(path, overridden, str(key)), str(key), _unknown_hint(str(key), list(owners)))
+        parts[owners[key]][key] = value
+    decoded = {
+        name: _decode_section(parts[name], section, path, environment, overridden) for name, section in sections.items()
+    }
+    return schema(**decoded)
+
+
+def _source(path: str, overridden: list[str], key: str) -> str:
+    """Who gave the value of ``key``: an override, or the file."""
+    given = any(key == one or key.startswith((f"{one}.", f"{one}[")) or one.startswith(f"{key}.") for one in overridden)
+    return OVERRIDE_SOURCE if given else path
+
+
+def _decode_section(tree: Any, schema: Any, path: str, environment: Mapping[str, str], overridden: list[str]) -> Any:
     for key, valid, name in _unknown_keys(tree, schema, ""):
-        raise ConfigError(source(key), key, _unknown_hint(name, valid))
+        raise ConfigError(_source(path, overridden, key), key, _unknown_hint(name, valid))
     try:
         config = msgspec.convert(tree, schema, strict=True, dec_hook=_decode_unit)
     except msgspec.ValidationError as error:
         key, hint = _explain(str(error))
-        raise ConfigError(source(key), key, hint) from error
+        raise ConfigError(_source(path, overridden, key), key, hint) from error
     return _with_files(config, schema, path, "", environment)
 
 
@@ -97,6 +129,9 @@ def dump(config: object) -> str:
 
 def to_tree(config: object) -> Any:
     """The configuration as plain values that ``decode_tree`` takes back, except for hidden secrets."""
+    if isinstance(config, Composed):
+        sections = [getattr(config, field.name) for field in msgspec.structs.fields(config)]
+        return {key: value for section in sections for key, value in to_tree(section).items()}
     if isinstance(config, msgspec.Struct):
         return {field.encode_name: to_tree(getattr(config, field.name)) for field in msgspec.structs.fields(config)}
     if isinstance(config, Mapping):
@@ -304,35 +339,36 @@ def _kinds(names: str) -> str:
 
 
 def _with_files(config: Any, schema: Any, path: str, key: str, environment: Mapping[str, str]) -> Any:
-    """``config`` with the files of its FileOrContent pairs read."""
-    kind = next(
-        (one for one in _alternatives(schema) if hasattr(getattr(one, "__origin__", one), "__struct_fields__")), None
-    )
+    """``config`` with the files read that the pairs ``name``, ``name_file`` of its sections name."""
+    kind = next((one for one in _alternatives(schema) if _is_struct(one)), None)
     if kind is None or not isinstance(config, msgspec.Struct):
         return config
-    if isinstance(config, FileOrContent):
-        return _read_pair(config, kind, path, key, environment)
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
     changed = {}
-    for field in msgspec.structs.fields(kind):
-        value = getattr(config, field.name)
+    for name, field in fields.items():
         below = f"{key}.{field.encode_name}" if key else field.encode_name
-        resolved = _with_files(value, field.type, path, below, environment)
+        value = getattr(config, name)
+        if f"{name}_file" in fields:
+            resolved = _read_pair(value, getattr(config, f"{name}_file"), field, path, below, environment)
+        else:
+            resolved = _with_files(value, field.type, path, below, environment)
         if resolved is not value:
-            changed[field.name] = resolved
+            changed[name] = resolved
     return msgspec.structs.replace(config, **changed) if changed else config
 
 
-def _read_pair(
-    pair: FileOrContent[T], kind: Any, path: str, key: str, environment: Mapping[str, str]
-) -> FileOrContent[T]:
-    if not pair.config_file:
-        return pair
-    if pair.config is not None:
-        raise ConfigError(path, key, "config_file and config exclude each other")
-    content = get_args(kind)[0] if get_args(kind) else dict[str, Any]
-    tree = _read_yaml(_read_text(pair.config_file), pair.config_file, environment)
-    decoded = decode_tree(tree, content, pair.config_file, environment=environment)
-    return msgspec.structs.replace(pair, config=decoded)
+def _is_struct(kind: Any) -> bool:
+    return hasattr(getattr(kind, "__origin__", kind), "__struct_fields__")
+
+
+def _read_pair(value: Any, file: str, field: Any, path: str, key: str, environment: Mapping[str, str]) -> Any:
+    """The content of a pair: what is given, or what the file holds."""
+    if not file:
+        return value
+    if value is not None:
+        raise ConfigError(path, key.rpartition(".")[0], f"{field.name}_file and {field.name} exclude each other")
+    content = next(one for one in _alternatives(field.type) if one is not type(None))
+    return decode_tree(_read_yaml(_read_text(file), file, environment), content, file, environment=environment)
 
 
 def _format_bytes(size: int) -> str | int:
