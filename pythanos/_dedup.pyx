@@ -272,7 +272,7 @@ cdef void _sum_resets(Samples* s, Py_ssize_t start) noexcept nogil:
 cdef void _lift_part(Samples* s, Py_ssize_t start, Py_ssize_t part) noexcept nogil:
     """Undoes a small fall where the chunks of two real replicas met in one virtual one: [start, part) and [part, n).
 
-    Over more than a scrape interval a fall is a reset, as in `fold_penalty`.
+    Over more than half a scrape interval a fall is a reset, as in `fold_penalty`.
     """
     cdef double* v = values(s)
     cdef int64_t* t = times(s)
@@ -289,7 +289,7 @@ cdef void _lift_part(Samples* s, Py_ssize_t start, Py_ssize_t part) noexcept nog
         interval = t[i + 1] - t[i]
     elif before > start:
         interval = t[before] - t[before - 1]
-    if t[i] - t[before] > interval:
+    if t[i] - t[before] > interval / 2:
         return
     lift = v[before] - v[i]
     last = v[i]

@@ -7,9 +7,9 @@
 # - The spacing is the smallest one around the two heads, not only the distance to the last sample taken. After a gap in both
 #   replicas that distance is the gap, and the other replica would be shut out for twice its length.
 # - Counters: a switch must not look like a reset. A value below the last one taken is lifted to it, and the offset kept, unless
-#   the replica itself fell since then: that is a real reset, which rate() and resets() have to see. Where a replica has no past
-#   sample to compare with, the delay between timestamp and value explains a fall only within one scrape interval, and
-#   hardly one to less than half.
+#   the replica itself fell since then: that is a real reset, which rate() and resets() have to see. Where a replica was not there
+#   all the time, the delay between timestamp and value explains a fall only within half a scrape interval, and hardly one to
+#   less than half of the value.
 #
 # `rising` is for counters whose resets were summed away (downsampled counter chunks): their totals start anywhere, so a switch
 # continues from the last value taken with what the replica itself gained since.
@@ -191,11 +191,23 @@ cdef inline void continue_rising(Replica* r, int64_t last_t, double last) noexce
     r.correction = last - (v[i - 1] + (v[i] - v[i - 1]) * (<double>(last_t - t[i - 1]) / <double>(t[i] - t[i - 1])))
 
 
-cdef inline bint is_reset(const Replica* r, bint had_past, int64_t last_t, double last, int64_t out_reset_t) noexcept nogil:
+cdef inline bint was_watching(const Replica* r, int64_t last_t, int64_t interval) noexcept nogil:
+    """Whether the replica has a sample from before last_t, and from there to the one at hand no hole of several scrapes."""
+    cdef const int64_t* t = times(r.samples)
+    cdef Py_ssize_t i = r.at
+    while i > 0 and t[i] > last_t:
+        if t[i] - t[i - 1] > 3 * interval:
+            return False
+        i -= 1
+    return t[i] <= last_t
+
+
+cdef inline bint is_reset(const Replica* r, int64_t last_t, double last, int64_t out_reset_t) noexcept nogil:
     """Whether a fall from the last value taken to this replica's sample at hand is a reset that was not taken yet."""
-    if had_past:
+    cdef int64_t interval = spacing(r, INT64_MAX / 4)
+    if was_watching(r, last_t, interval):
         return r.reset_t > last_t and out_reset_t <= r.before_reset_t
-    return times(r.samples)[r.at] - last_t > spacing(r, INT64_MAX) or values(r.samples)[r.at] < last / 2
+    return times(r.samples)[r.at] - last_t > interval / 2 or values(r.samples)[r.at] < last / 2
 
 
 cdef inline bint fold_penalty(const Samples* a, const Samples* b, Samples* out, Counter counter) noexcept nogil:
@@ -206,7 +218,7 @@ cdef inline bint fold_penalty(const Samples* a, const Samples* b, Samples* out, 
     cdef Replica* before = &left
     cdef int64_t last_t = INT64_MIN, gap, last_number_t = INT64_MIN, out_reset_t = INT64_MIN
     cdef double last = 0, value
-    cdef bint any_number = False, watch = counter == FALLING, had_past
+    cdef bint any_number = False, watch = counter == FALLING
     if not room(out, a.n + b.n):
         return False
     while True:
@@ -227,13 +239,12 @@ cdef inline bint fold_penalty(const Samples* a, const Samples* b, Samples* out, 
                 other.penalty = 2 * gap if gap < INT64_MAX / 2 else INT64_MAX
         value = values(taken.samples)[taken.at]
         if counter != NO_COUNTER and is_number(taken.samples, taken.at):
-            had_past = taken.seen
             if watch:
                 pass_sample(taken, taken.at)
             if taken != before and any_number:
                 if counter == RISING:
                     continue_rising(taken, last_number_t, last)
-                elif value + taken.correction < last and not is_reset(taken, had_past, last_number_t, last, out_reset_t):
+                elif value + taken.correction < last and not is_reset(taken, last_number_t, last, out_reset_t):
                     taken.correction = last - value
             value += taken.correction
             if any_number and value < last:

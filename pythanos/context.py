@@ -34,6 +34,16 @@ class RequestContext:
         self._canceled = threading.Event()
         self._on_cancel: list[Callable[[], None]] = []
 
+    def child(self, *, timeout_seconds: float | None = None) -> RequestContext:
+        """A part of the same request that may end earlier, by its own timeout or ``cancel``, and ends with this one."""
+        child = RequestContext(
+            timeout_seconds=timeout_seconds, tenant=self.tenant, request_id=self.request_id, monotonic=self.monotonic
+        )
+        if self.deadline is not None and (child.deadline is None or self.deadline < child.deadline):
+            child.deadline = self.deadline
+        self.on_cancel(child.cancel)
+        return child
+
     def check(self) -> None:
         """Raises QueryCanceled or QueryTimeout if the work should stop; cheap, called once per batch."""
         if self._canceled.is_set():

@@ -218,6 +218,9 @@ def cut_at(samples: list, sizes: list) -> list:
 
 @settings(max_examples=300)
 @example(([], 0.1, [(0, 0.25, []), (1, 0.0, [(20, 566)])]), [5, 20, 111])
+@example(([367], 500.0, [(0, 0.0, [(20, 401)]), (2, 0.0, [(20, 26), (331, 210)]), (90, 0.0, [])]), [5])
+@example(([498, 524], 0.1, [(0, 0.0, []), (10500, 0.0, [])]), [5])
+@example(([300], 0.1, [(0, 0.0, [(20, 386)]), (1, 0.0, [(301, 105)]), (2, 0.0, [])]), [5])
 @given(fleets, st.lists(st.integers(5, 130), min_size=1, max_size=4))
 def test_replicas_of_one_counter_have_no_gap_and_no_false_reset(fleet, sizes):
     """QU-16, QU-17: data where any replica has data, falls only at resets, an increase within a scrape of the truth."""
