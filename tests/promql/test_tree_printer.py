@@ -28,6 +28,7 @@ CANONICAL = {
     "foo[ 5m*2 : (step()) ]": "foo[5m * 2:(step())]",
     "foo offset +range()": "foo offset range()",
     "foo offset -(5m)": "foo offset -(5m)",
+    "foo offset (5m) @ 1": "foo @ 1.000 offset (5m)",
     "foo offset (5m) @ 1 * 2": "foo offset (5m) @ 1.000 * 2",
     "1e3 + 1e-9 + 0x10": "1000 + 0.000000001 + 16",
     "1e25": "10000000000000000000000000",

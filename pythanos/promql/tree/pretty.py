@@ -12,7 +12,13 @@ from pythanos.promql.syntax.ast import (
     SubqueryExpr,
     UnaryExpr,
 )
-from pythanos.promql.tree.printer import aggregation_head, operator_text, print_expr, print_within, subquery_suffix
+from pythanos.promql.tree.printer import (
+    LENGTH_UNBOUNDED,
+    aggregation_head,
+    operator_text,
+    print_within,
+    subquery_suffix,
+)
 
 # Bytes of a line above which an expression is split.
 _LINE_MAX = 100
@@ -24,14 +30,15 @@ def pretty(expr: Expr) -> str:
     return _pretty(expr, 0)
 
 
-def _pretty(node: Expr, level: int) -> str:
+def _pretty(node: Expr, level: int, followed: bool = False) -> str:
+    """The text at a level of indentation; ``followed`` where an operator comes right behind it."""
     indent = _INDENT * level
     match node:
         case StepInvariantExpr():
-            return _pretty(node.expr, level)
+            return _pretty(node.expr, level, followed)
         case UnaryExpr():
-            return f"{indent}{node.op}{_pretty(node.expr, level).strip()}"
-    line = print_within(node, _LINE_MAX)
+            return f"{indent}{node.op}{_pretty(node.expr, level, followed).strip()}"
+    line = print_within(node, _LINE_MAX, followed=followed)
     if line is not None:
         return line if type(node) is SubqueryExpr else indent + line
     inner = level + 1
@@ -40,12 +47,13 @@ def _pretty(node: Expr, level: int) -> str:
             param = "" if node.param is None else f"{_pretty(node.param, inner)},\n"
             return f"{indent}{aggregation_head(node)}(\n{param}{_pretty(node.expr, inner)}\n{indent})"
         case BinaryExpr():
-            return f"{_pretty(node.lhs, inner)}\n{indent}{operator_text(node)}\n{_pretty(node.rhs, inner)}"
+            lhs, rhs = _pretty(node.lhs, inner, True), _pretty(node.rhs, inner, followed)
+            return f"{lhs}\n{indent}{operator_text(node)}\n{rhs}"
         case Call():
             args = ",\n".join([_pretty(arg, inner) for arg in node.args])
             return f"{indent}{node.func.name}(\n{args}\n{indent})"
         case ParenExpr():
             return f"{indent}(\n{_pretty(node.expr, inner)}\n{indent})"
         case SubqueryExpr():
-            return _pretty(node.expr, level) + subquery_suffix(node)
-    return indent + print_expr(node)
+            return _pretty(node.expr, level) + subquery_suffix(node, followed=followed)
+    return indent + str(print_within(node, LENGTH_UNBOUNDED, followed=followed))

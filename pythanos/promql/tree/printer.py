@@ -1,7 +1,8 @@
 """The canonical text of a syntax tree: what parses to the same tree again.
 
 The text is that of ``prometheus:promql/parser/printer.go``, apart from the few forms that do not parse there: an empty
-selector, a power of infinity, an offset expression before ``@``, labels that are named like a keyword or a number.
+selector, a power of infinity, an offset expression that would swallow an operator, a label named like a keyword or a
+number.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from pythanos.promql.tree.numbers import plain, short
 from pythanos.units import format_duration
 
 _PLAIN_LABEL = re.compile(r"(?!(?i:without|inf|nan)$)[A-Za-z_][A-Za-z0-9_]*")
+LENGTH_UNBOUNDED = 1 << 62
 _DURATION_CALLS = frozenset(("step", "range", "min_of", "max_of"))
 _GROUPS = {Cardinality.MANY_TO_ONE: "group_left", Cardinality.ONE_TO_MANY: "group_right"}
 
@@ -41,13 +43,17 @@ class _TooLong(Exception):
 
 
 class _Writer:
-    """Collects pieces of text; gives up when they are more than ``room`` bytes."""
+    """Collects pieces of text; gives up when they are more than ``room`` bytes.
 
-    __slots__ = ("pieces", "room")
+    ``followed``: whether an operator comes right behind what is written now.
+    """
 
-    def __init__(self, room: int) -> None:
+    __slots__ = ("followed", "pieces", "room")
+
+    def __init__(self, room: int, followed: bool) -> None:
         self.pieces: list[str] = []
         self.room = room
+        self.followed = followed
 
     def add(self, text: str) -> None:
         self.room -= len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
@@ -58,14 +64,17 @@ class _Writer:
 
 def print_expr(expr: Expr) -> str:
     """The text of an expression on one line."""
-    writer = _Writer(1 << 62)
+    writer = _Writer(LENGTH_UNBOUNDED, followed=False)
     _WRITERS[type(expr)](expr, writer)
     return "".join(writer.pieces)
 
 
-def print_within(expr: Expr, bytes_max: int) -> str | None:
-    """The text on one line, or None if it is longer; costs no more than what it prints."""
-    writer = _Writer(bytes_max)
+def print_within(expr: Expr, bytes_max: int, *, followed: bool = False) -> str | None:
+    """The text on one line, or None if it is longer; costs no more than what it prints.
+
+    ``followed`` where an operator will come right behind it.
+    """
+    writer = _Writer(bytes_max, followed)
     try:
         _WRITERS[type(expr)](expr, writer)
     except _TooLong:
@@ -86,12 +95,12 @@ def operator_text(node: BinaryExpr) -> str:
     return text if node.matching is None else text + _matching(node.matching)
 
 
-def subquery_suffix(node: SubqueryExpr) -> str:
-    """``[5m:1m] @ 3.000 offset 1h``."""
+def subquery_suffix(node: SubqueryExpr, *, followed: bool) -> str:
+    """``[5m:1m] @ 3.000 offset 1h``. ``followed`` as in ``print_within``."""
     step = format_duration(node.step_ms) if node.step_ms else ""
     if not step and node.step_expr is not None:
         step = print_duration(node.step_expr)
-    return f"[{_range(node)}:{step}]{_modifiers(node, _at(node), '')}"
+    return f"[{_range(node)}:{step}]{_modifiers(node, _at(node), '', followed)}"
 
 
 def print_labels(labels: tuple[str, ...]) -> str:
@@ -167,9 +176,9 @@ def _is_closed(offset: DurationExpr | None) -> bool:
     return signed and (inner.wrapped or inner.op in _DURATION_CALLS)
 
 
-def _modifiers(node: VectorSelector | SubqueryExpr, first: str, second: str) -> str:
+def _modifiers(node: VectorSelector | SubqueryExpr, first: str, second: str, followed: bool) -> str:
     """The modifiers in their order, with the offset last unless it would swallow an operator that follows."""
-    if (first or second) and not _is_closed(node.offset_expr):
+    if followed and (first or second) and not _is_closed(node.offset_expr):
         return _offset(node) + first + second
     return first + second + _offset(node)
 
@@ -205,34 +214,39 @@ def _write_duration(node: DurationExpr, out: _Writer) -> None:
 
 
 def _write_vector_selector(node: VectorSelector, out: _Writer) -> None:
-    out.add(_series(node) + _modifiers(node, _at(node), _extended(node)))
+    out.add(_series(node) + _modifiers(node, _at(node), _extended(node), out.followed))
 
 
 def _write_matrix_selector(node: MatrixSelector, out: _Writer) -> None:
     inner = node.selector
-    out.add(f"{_series(inner)}[{_range(node)}]{_modifiers(inner, _extended(inner), _at(inner))}")
+    modifiers = _modifiers(inner, _extended(inner), _at(inner), out.followed)
+    out.add(f"{_series(inner)}[{_range(node)}]{modifiers}")
 
 
 def _write_subquery(node: SubqueryExpr, out: _Writer) -> None:
-    _WRITERS[type(node.expr)](node.expr, out)
-    out.add(subquery_suffix(node))
+    _write_enclosed((node.expr,), out)
+    out.add(subquery_suffix(node, followed=out.followed))
+
+
+def _write_enclosed(nodes: tuple[Expr, ...], out: _Writer) -> None:
+    """Nodes with commas between, and a bracket behind the last."""
+    followed, out.followed = out.followed, False
+    for index, node in enumerate(nodes):
+        if index:
+            out.add(", ")
+        _WRITERS[type(node)](node, out)
+    out.followed = followed
 
 
 def _write_call(node: Call, out: _Writer) -> None:
     out.add(node.func.name + "(")
-    for index, arg in enumerate(node.args):
-        if index:
-            out.add(", ")
-        _WRITERS[type(arg)](arg, out)
+    _write_enclosed(node.args, out)
     out.add(")")
 
 
 def _write_aggregate(node: AggregateExpr, out: _Writer) -> None:
     out.add(aggregation_head(node) + "(")
-    if node.param is not None:
-        _WRITERS[type(node.param)](node.param, out)
-        out.add(", ")
-    _WRITERS[type(node.expr)](node.expr, out)
+    _write_enclosed((node.expr,) if node.param is None else (node.param, node.expr), out)
     out.add(")")
 
 
@@ -241,7 +255,9 @@ def _write_binary(node: BinaryExpr, out: _Writer) -> None:
         # With its plus it would read as the sign of the power.
         out.add("Inf")
     else:
+        followed, out.followed = out.followed, True
         _WRITERS[type(node.lhs)](node.lhs, out)
+        out.followed = followed
     out.add(f" {operator_text(node)} ")
     _WRITERS[type(node.rhs)](node.rhs, out)
 
@@ -253,7 +269,7 @@ def _write_unary(node: UnaryExpr, out: _Writer) -> None:
 
 def _write_paren(node: ParenExpr, out: _Writer) -> None:
     out.add("(")
-    _WRITERS[type(node.expr)](node.expr, out)
+    _write_enclosed((node.expr,), out)
     out.add(")")
 
 
