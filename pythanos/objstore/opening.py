@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import importlib
+from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -13,13 +15,9 @@ from pythanos.objstore.filesystem import FilesystemBucket
 from pythanos.objstore.memory import MemoryBucket
 from pythanos.objstore.metered import BucketMetrics, MeteredBucket
 from pythanos.objstore.prefixed import PrefixedBucket
-from pythanos.objstore.s3 import S3Bucket
 from pythanos.objstore.s3_config import S3Config
 from pythanos.workers import FETCH_THREADS
 
-T = TypeVar("T")
-
-SUPPORTED = ("S3", "FILESYSTEM", "MEMORY")
 KNOWN = ("GCS", "AZURE", "SWIFT", "COS", "ALIYUNOSS", "BOS", "OCI", "OBS")
 
 
@@ -68,25 +66,38 @@ def open_bucket(
 
 
 def _provider(config: BucketConfig, component: str, connections: int, path: str) -> Bucket:
-    kind, section = config.type.upper(), f"{path}.config"
-    if kind == "S3":
-        s3 = _decode(config, S3Config, section)
-        return S3Bucket(s3, component=component, connections=connections, path=section)
-    if kind == "FILESYSTEM":
-        directory = _decode(config, FilesystemConfig, section).directory
-        if not directory:
-            raise ConfigError(section, "directory", "the folder of the bucket is missing")
-        return FilesystemBucket(directory)
-    if kind == "MEMORY":
-        _decode(config, MemoryConfig, section)
-        return MemoryBucket()
-    supported = ", ".join(SUPPORTED)
+    kind, section = config.type.upper(), config.config or {}
+    supported = ", ".join(_PROVIDERS)
     if not kind:
         raise ConfigError(path, "type", f"the type of the bucket is missing; supported are {supported}")
     if kind in KNOWN:
         raise ConfigError(path, "type", f"{config.type} is not supported yet; supported are {supported}")
-    raise ConfigError(path, "type", f"{config.type} is no type of bucket; supported are {supported}")
+    if kind not in _PROVIDERS:
+        raise ConfigError(path, "type", f"{config.type} is no type of bucket; supported are {supported}")
+    return _PROVIDERS[kind](section, f"{path}.config", component, connections)
 
 
-def _decode(config: BucketConfig, section: type[T], path: str) -> T:
-    return decode_tree(config.config or {}, section, path, environment={})
+def _open_s3(section: dict[str, Any], path: str, component: str, connections: int) -> Bucket:
+    # botocore takes 20 MB and a third of a second, which only users of S3 should pay.
+    s3 = importlib.import_module("pythanos.objstore.s3")
+    config = decode_tree(section, S3Config, path, environment={})
+    return s3.S3Bucket(config, component=component, connections=connections, path=path)
+
+
+def _open_filesystem(section: dict[str, Any], path: str, component: str, connections: int) -> Bucket:
+    directory = decode_tree(section, FilesystemConfig, path, environment={}).directory
+    if not directory:
+        raise ConfigError(path, "directory", "the folder of the bucket is missing")
+    return FilesystemBucket(directory)
+
+
+def _open_memory(section: dict[str, Any], path: str, component: str, connections: int) -> Bucket:
+    decode_tree(section, MemoryConfig, path, environment={})
+    return MemoryBucket()
+
+
+_PROVIDERS: dict[str, Callable[[dict[str, Any], str, str, int], Bucket]] = {
+    "S3": _open_s3,
+    "FILESYSTEM": _open_filesystem,
+    "MEMORY": _open_memory,
+}

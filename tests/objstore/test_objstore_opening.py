@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -45,8 +48,8 @@ def test_metrics_are_registered_once_and_shared_on_request():
         ("type: FILESYSTEM\nconfig: {dir: /x}", "dir", "unknown key; did you mean directory?"),
         ("type: S3\nconfig: {bucket: b, endpoint: e, acess_key: x}", "acess_key", "did you mean access_key?"),
         ("type: S3\nconfig: {bucket: b, endpoint: e, insecure: maybe}", "insecure", "true or false"),
-        ("type: S3\nconfig: {bucket: b, endpoint: e, http_config: {tls_config: {cafile: x}}}", "http_config.tls_config.cafile",
-         "did you mean ca_file?"),
+        ("type: S3\nconfig: {bucket: b, endpoint: e, http_config: {tls_config: {cafile: x}}}",
+         "http_config.tls_config.cafile", "did you mean ca_file?"),
         ("type: S3\nconfig: {bucket: b, endpoint: e, trace: {enable: true}}", "trace.enable", "not supported yet"),
         ("type: MEMORY\nconfig: {size: 1}", "size", "unknown key"),
         ("type: MEMORY\nhedging_config: {enabled: true}", "hedging_config.enabled", "not supported yet"),
@@ -59,3 +62,13 @@ def test_a_wrong_section_is_one_clean_line(text, key, hint):
     assert hint in caught.value.hint
     assert caught.value.path in ("objstore", "objstore.config")
     assert "\n" not in str(caught.value)
+
+
+def test_a_bucket_in_a_folder_does_not_load_the_library_of_s3():
+    """It would cost each daemon 20 MB."""
+    program = (
+        "import sys; from pythanos.objstore.opening import BucketConfig, open_bucket; "
+        "open_bucket(BucketConfig(type='FILESYSTEM', config={'directory': '.'}), None, 'x'); "
+        "sys.exit('botocore' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
