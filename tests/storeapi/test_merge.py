@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pythanos import _labels
@@ -67,6 +67,7 @@ def flat(unit: list) -> tuple:
     return tuple(tuple(row) for row in unit)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(sorted_series(), min_size=2, max_size=5),
     st.lists(st.integers(0, 3), min_size=1, max_size=3).filter(any),
@@ -96,6 +97,7 @@ def test_merging_joins_equal_label_sets_and_drops_identical_chunks(streams, size
         )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=50)
 @given(st.lists(sorted_series(), min_size=1, max_size=4), st.permutations(range(4)))
 def test_the_order_of_streams_does_not_matter(streams, order):
     """Merging gives the same series whichever store answers first, where chunks differ in content."""
