@@ -104,7 +104,12 @@ class BlockSync:
         if block is None:
             return
         self._metrics.loaded.set(len(self._blocks))
-        block.close()
+        block.close(lambda: self._dropped(ulid))
+
+    def _dropped(self, ulid: str) -> None:
+        """Runs when the last request that reads the block has ended."""
+        if ulid in self._blocks:
+            return
         if self._remove_folder(ulid):
             self._metrics.drops.inc()
             log.info("dropped outdated block", extra={"block": ulid})

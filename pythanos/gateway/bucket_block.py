@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pythanos.block.paths import chunks_path, index_path
 from pythanos.gateway.header_pool import BlockHeader, HeaderPool
@@ -17,7 +17,7 @@ BLOCK_ID_LABEL = "__block_id"
 
 
 class BucketBlock:
-    """A SelectableBlock. Readers pin it; ``close`` waits until the last one has gone."""
+    """A SelectableBlock. Readers pin it; it is released when it was closed and the last of them has gone."""
 
     def __init__(
         self,
@@ -43,28 +43,39 @@ class BucketBlock:
         self.segments = self._segments()
         self._headers = headers
         self._header: BlockHeader = headers.open(meta.ulid)
+        self._lock = threading.Lock()
         self._readers = 0
-        self._idle = threading.Condition()
+        self._released: Callable[[], None] | None = None
 
     def open_header(self) -> IndexHeader:
         return self._header.get()
 
     def pin(self) -> None:
         """Keeps the block until ``unpin``."""
-        with self._idle:
+        with self._lock:
             self._readers += 1
 
     def unpin(self) -> None:
-        with self._idle:
+        with self._lock:
             self._readers -= 1
-            if not self._readers:
-                self._idle.notify_all()
+            released = self._released if not self._readers else None
+        if released is not None:
+            self._release(released)
 
-    def close(self) -> None:
-        """Waits for the readers, then lets go of the header."""
-        with self._idle:
-            self._idle.wait_for(lambda: not self._readers)
+    def close(self, released: Callable[[], None] = lambda: None) -> None:
+        """Lets go of the header and then calls ``released``: at once, or in the thread of the last reader.
+
+        No reader may come any more. A slow reader so holds its block, but not the one who closes it.
+        """
+        with self._lock:
+            self._released = released
+            idle = not self._readers
+        if idle:
+            self._release(released)
+
+    def _release(self, released: Callable[[], None]) -> None:
         self._headers.forget(self._header)
+        released()
 
     def overlaps(self, wanted: ClosedRange) -> bool:
         return self.meta.range.overlaps(wanted)

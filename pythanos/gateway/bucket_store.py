@@ -140,7 +140,7 @@ class BucketStore:
         return sorted((block.meta for block in self._blocks.all()), key=lambda meta: (meta.mint, meta.maxt, meta.ulid))
 
     def close(self) -> None:
-        """Waits for running requests and lets go of all blocks; their index-headers stay on disk."""
+        """Lets go of all blocks, each when the last request that reads it ends; their index-headers stay on disk."""
         for block in self._blocks.all():
             self._blocks.remove(block.ulid)
             block.close()
