@@ -288,7 +288,10 @@ cdef void _lift_part(Samples* s, Py_ssize_t start, Py_ssize_t part) noexcept nog
     if i + 1 < s.n:
         interval = t[i + 1] - t[i]
     elif before > start:
+        # The step before may be another such meeting.
         interval = t[before] - t[before - 1]
+        if before > start + 1 and t[before - 1] - t[before - 2] > interval:
+            interval = t[before - 1] - t[before - 2]
     if t[i] - t[before] > interval / 2:
         return
     lift = v[before] - v[i]
