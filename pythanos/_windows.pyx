@@ -91,6 +91,7 @@ cdef struct Scratch:
     int32_t* hi
     int32_t* marks       # positions of resets or changes
     int64_t* timestamps
+    int64_t* starts
     double* values
     double* sorted
 
@@ -102,29 +103,44 @@ cdef int64_t _padded(int64_t n) noexcept nogil:
 cdef void* _allocate(Scratch* s, int64_t steps, int64_t shift, int64_t samples) noexcept nogil:
     """One block behind all scratch arrays; NULL where memory is short."""
     cdef int64_t room = _padded(samples + 1)
-    cdef char* block = <char*>malloc((2 * _padded(steps) + shift) * 4 + room * (3 * 8 + 4) + 64)
+    cdef char* block = <char*>malloc((2 * _padded(steps) + shift) * 4 + room * (4 * 8 + 4) + 64)
     if block == NULL:
         return NULL
     s.values = <double*>block
     s.sorted = s.values + room
     s.timestamps = <int64_t*>(s.sorted + room)
-    s.marks = <int32_t*>(s.timestamps + room)
+    s.starts = s.timestamps + room
+    s.marks = <int32_t*>(s.starts + room)
     s.bounds = s.marks + room
     return block
 
 
-cdef int64_t _without_stale(const int64_t** t, const double** v, int64_t n, Scratch* s) noexcept nogil:
-    """Points t and v at copies without staleness markers, where there are any; returns how many samples are left."""
-    cdef int64_t i, kept = 0
+cdef int64_t _without_stale(
+    const int64_t** t, const double** v, const int64_t** st, int64_t n, Scratch* s
+) noexcept nogil:
+    """Points t, v and st at copies without staleness markers, where there are any; returns how many samples are left.
+
+    A NULL `st` stays NULL; one without any start time becomes NULL.
+    """
+    cdef int64_t i, kept = 0, known = 0
+    if st[0] != NULL:
+        for i in range(n):
+            known |= st[0][i]
+        if known == 0:
+            st[0] = NULL
     if not has_stale(v[0], n):
         return n
     for i in range(n):
         if not absent(v[0][i]):
             s.timestamps[kept] = t[0][i]
             s.values[kept] = v[0][i]
+            if st[0] != NULL:
+                s.starts[kept] = st[0][i]
             kept += 1
     t[0] = s.timestamps
     v[0] = s.values
+    if st[0] != NULL:
+        st[0] = s.starts
     return kept
 
 
@@ -158,6 +174,11 @@ cdef void _count_samples(const Windows* w, const Scratch* s, int64_t* scanned, i
         read[0] += s.hi[k] - begin
 
 
+cdef double _range_seconds(const Windows* w) noexcept nogil:
+    """As Go's Duration.Seconds: whole seconds plus the rest."""
+    return <double>(w.range_ms // 1000) + <double>(w.range_ms % 1000 * 1000000) / 1e9
+
+
 # Leaves: one row each.
 
 
@@ -174,8 +195,7 @@ cdef void _rate(
     r.t, r.v, r.n, r.lo, r.hi = t, v, n, s.lo, s.hi
     r.steps, r.first_end, r.end_step, r.range_ms = w.steps, w.first_end, w.end_step, w.range_ms
     r.counter = counter
-    # As Go's Duration.Seconds: whole seconds plus the rest.
-    r.range_seconds = <double>(w.range_ms // 1000) + <double>(w.range_ms % 1000 * 1000000) / 1e9 if per_second else 0
+    r.range_seconds = _range_seconds(w) if per_second else 0
     r.reset = s.marks
     r.resets = 0
     if counter and has_drop(v, n):
@@ -363,6 +383,84 @@ cdef void _time_of_extreme(
         out[k] = <double>t[best] / 1000
 
 
+# The same with start timestamps: a sample may say when its counter began, and that is a reset, or a left edge.
+
+
+cdef bint _began_anew(int64_t before_start, int64_t before, int64_t start, int64_t now) noexcept nogil:
+    """Whether the start of a sample lies behind the sample before it, or at it where that one's own start is known."""
+    if start == 0 or start >= now or start < before:
+        return False
+    if start > before:
+        return True
+    return before_start != 0 and before_start < before
+
+
+cdef double _started_rate(
+    const int64_t* t, const double* v, const int64_t* st, const Windows* w, int32_t lo, int32_t hi, int64_t end,
+    bint per_second, int64_t* overlaps,
+) noexcept nogil:
+    cdef int64_t begin = end - w.range_ms
+    cdef int32_t i, intervals = hi - 1 - lo
+    cdef double increase = v[hi - 1] - v[lo], to_start = <double>(t[lo] - begin) / 1000
+    cdef double to_end = <double>(end - t[hi - 1]) / 1000, sampled = <double>(t[hi - 1] - t[lo]) / 1000
+    cdef double average = sampled / intervals if intervals else 0, threshold = average * 1.1, to_zero, factor = 1
+    cdef bint overlap = False
+    for i in range(lo + 1, hi):
+        overlap |= st[i] != 0 and st[i] < t[i - 1] and st[i] != st[i - 1]
+        if v[i] < v[i - 1] or _began_anew(st[i - 1], t[i - 1], st[i], t[i]):
+            increase += v[i - 1]
+    overlaps[0] += overlap
+    if begin < st[lo] < t[lo] and st[lo] != 0:
+        # The counter is known to have been zero inside the range: nothing is guessed to the left of it.
+        to_start = 0
+        sampled = <double>(t[hi - 1] - st[lo]) / 1000
+        increase += v[lo]
+    elif intervals == 0:
+        return absent_value()
+    else:
+        if to_start >= threshold:
+            to_start = average / 2
+        to_zero = sampled * (v[lo] / increase) if increase > 0 and v[lo] >= 0 else to_start
+        if to_zero < to_start:
+            to_start = to_zero
+    if to_end >= threshold:
+        to_end = average / 2
+    if sampled != 0:
+        factor = (sampled + to_start + to_end) / sampled
+    if per_second:
+        factor /= _range_seconds(w)
+    return increase * factor
+
+
+cdef void _started_row(
+    int function, const int64_t* t, const double* v, const int64_t* st, const Windows* w, const Scratch* s, double* out,
+    int64_t* overlaps,
+) noexcept nogil:
+    """rate, increase, irate or resets of a series whose samples have start timestamps."""
+    cdef int64_t k, end = w.first_end
+    cdef int32_t i, lo, hi, resets
+    cdef double change
+    for k in range(w.steps):
+        lo = s.lo[k]
+        hi = s.hi[k]
+        if hi <= lo or (function == IRATE and hi - lo < 2):
+            out[k] = absent_value()
+        elif function == RESETS:
+            resets = 0
+            for i in range(lo + 1, hi):
+                resets += v[i] < v[i - 1] or _began_anew(st[i - 1], t[i - 1], st[i], t[i])
+            out[k] = resets
+        elif function == IRATE:
+            i = hi - 1
+            change = v[i]
+            if not (v[i] < v[i - 1] or _began_anew(st[i - 1], t[i - 1], st[i], t[i])):
+                change -= v[i - 1]
+            out[k] = change / (<double>(t[i] - t[i - 1]) / 1000)
+        else:
+            out[k] = _started_rate(t, v, st, w, lo, hi, end, function == RATE, overlaps)
+        end += w.end_step
+
+
 cdef void _row(
     int function, const int64_t* t, const double* v, int32_t n, const Windows* w, Scratch* s,
     const double* p0, const double* p1, double* out,
@@ -429,6 +527,8 @@ def range_rows(
     int64_t eval_step,
     const double[::1] first_parameter=None,
     const double[::1] second_parameter=None,
+    const int64_t[::1] start_timestamps=None,
+    int64_t[::1] overlaps=None,
 ):
     """Fills ``out`` (float64[n, steps]) with a range function of n series; returns (scanned, read).
 
@@ -436,15 +536,22 @@ def range_rows(
     and ``eval_step`` give the time of each step, which predict_linear starts from. Parameters are float64[steps]: q of
     quantile_over_time, t of predict_linear, the two factors of double_exponential_smoothing. ``scanned`` is the sum of
     the windows' sizes, ``read`` counts a sample once. Runs without the GIL.
+
+    ``start_timestamps`` int64[rows] ms (0: unknown) make rate, increase, irate and resets use them; ``overlaps`` int64[n] then
+    receives the number of windows of each series in which a start lies before the previous sample and is not that sample's own.
     """
     cdef Windows w
     cdef Scratch s
     cdef int64_t i, n, scanned = 0, read = 0, series = start.shape[0] - 1
     cdef const int64_t* t
     cdef const double* v
+    cdef const int64_t* st
     cdef const double* p0 = NULL
     cdef const double* p1 = NULL
+    cdef bint started = start_timestamps is not None and function in (RATE, INCREASE, IRATE, RESETS)
     if out.shape[0] != series or timestamps.shape[0] != values.shape[0]:
+        raise ValueError("columns of different lengths")
+    if started and (start_timestamps.shape[0] != values.shape[0] or overlaps is None or overlaps.shape[0] != series):
         raise ValueError("columns of different lengths")
     w.steps = out.shape[1]
     w.first_end, w.end_step, w.range_ms, w.eval_start, w.eval_step = first_end, end_step, range_ms, eval_start, eval_step
@@ -466,10 +573,14 @@ def range_rows(
         for i in range(series):
             t = &timestamps[0] + start[i]
             v = &values[0] + start[i]
-            n = _without_stale(&t, &v, start[i + 1] - start[i], &s)
+            st = &start_timestamps[0] + start[i] if started else NULL
+            n = _without_stale(&t, &v, &st, start[i + 1] - start[i], &s)
             _bounds(t, <int32_t>n, &w, shift, &s)
             _count_samples(&w, &s, &scanned, &read)
-            _row(function, t, v, <int32_t>n, &w, &s, p0, p1, &out[i, 0])
+            if st != NULL:
+                _started_row(function, t, v, st, &w, &s, &out[i, 0], &overlaps[i])
+            else:
+                _row(function, t, v, <int32_t>n, &w, &s, p0, p1, &out[i, 0])
     free(block)
     return scanned, read
 

@@ -70,6 +70,25 @@ class ForcedMonotonic(Annotation):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class StartOverlap(Annotation):
+    """Start timestamps that lie before the previous sample: in how many windows."""
+
+    occurrences: int
+
+    def merged(self, other: Annotation) -> Annotation:
+        if not isinstance(other, StartOverlap):
+            return self
+        return StartOverlap(self.severity, self.message, self.start, self.occurrences + other.occurrences)
+
+    def render(self, query: str) -> str:
+        text = f"{self.severity}: {self.message}"
+        if not query:
+            return text
+        count = f" ({self.occurrences} occurrences)" if self.occurrences > 1 else ""
+        return f"{text}{count} ({position(query, self.start)})"
+
+
 class Annotations:
     """The remarks of one query, one for each text. Not thread-safe: filled by the thread that evaluates the query."""
 

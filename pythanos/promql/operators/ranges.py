@@ -13,7 +13,7 @@ from pythanos._windows import Function
 from pythanos.errors import QueryFailed
 from pythanos.model.matchers import quote
 from pythanos.model.series import LabelColumn, SampleBatch
-from pythanos.promql.annotations import Annotation, format_g, info, warning
+from pythanos.promql.annotations import Annotation, Severity, StartOverlap, format_g, info, warning
 from pythanos.promql.functions.ranges import RangeFunction
 from pythanos.promql.operators.operator import (
     Block,
@@ -77,6 +77,8 @@ class RangeOperator:
             _check_factors("smoothing", self.parameters[0])
             _check_factors("trend", self.parameters[1])
         values = np.empty((len(samples), self.steps.count))
+        starts = samples.start_timestamps if self.evaluation.options.use_start_timestamps else None
+        overlaps = None if starts is None else np.zeros(len(samples), np.int64)
         scanned, read = _windows.range_rows(
             self.function.kernel,
             samples.start,
@@ -90,9 +92,12 @@ class RangeOperator:
             eval_step=self.steps.step_ms,
             first_parameter=self.parameters[0] if self.parameters else None,
             second_parameter=self.parameters[1] if len(self.parameters) > 1 else None,
+            start_timestamps=starts,
+            overlaps=overlaps,
         )
+        overlapping = [] if overlaps is None else self._overlap_warnings(samples.labels, overlaps)
         block = Block(samples.labels, values, drop_name, scanned, read).without_empty()
-        block.annotations = self._annotations(block.labels)
+        block.annotations = self._annotations(block.labels) + overlapping
         if not self.function.keeps_name:
             block = without_names(self.evaluation, block)
             if not self.evaluation.options.delayed_names:
@@ -111,6 +116,22 @@ class RangeOperator:
         if self.function.kernel is Function.QUANTILE:
             found.extend(invalid_quantiles(self.parameters[0], self.position))
         return found
+
+    def _overlap_warnings(self, labels: LabelColumn, overlaps: NDArray[np.int64]) -> list[Annotation]:
+        """Samples that claim to have started before the one before them, by metric."""
+        rows = np.nonzero(overlaps)[0]
+        if not len(rows):
+            return []
+        names = _labels.values_of(labels.take(rows), "__name__")
+        return [
+            StartOverlap(
+                Severity.WARNING,
+                f"sample has start time that overlaps with previous sample timestamp for metric {quote(name)}",
+                self.position,
+                occurrences=int(count),
+            )
+            for name, count in zip(names, overlaps[rows].tolist(), strict=True)
+        ]
 
     def _counter_infos(self, labels: LabelColumn) -> list[Annotation]:
         """Doubts that a metric is a counter; histograms are not asked."""

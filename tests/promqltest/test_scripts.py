@@ -1,0 +1,45 @@
+"""The scripts in the promqltest notation: ours, and Prometheus' own where they lie beside the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pythanos.testing.promqltest.runner import Report, run_file
+
+HERE = Path(__file__).parent
+UPSTREAM = HERE.parents[2] / "shared" / "promqltest"
+OURS = sorted(HERE.glob("*.test"))
+THEIRS = sorted(UPSTREAM.glob("*.test"))
+# Scripts of which the engine refuses nothing.
+COMPLETE = frozenset(
+    ("at_modifier", "duration_expression", "literals", "selectors", "trig_functions", "type_and_unit")
+)
+
+
+def wrong(report: Report) -> list[str]:
+    """What came out otherwise than expected; what the engine refuses is not among it."""
+    return [
+        f"{report.path}:{outcome.line}: {outcome.text}: {outcome.problem}"
+        for outcome in report.outcomes
+        if outcome.problem and not outcome.unsupported
+    ]
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
+def test_our_scripts_pass(path: Path) -> None:
+    """Every eval, nothing refused."""
+    report = run_file(path)
+    assert wrong(report) == []
+    assert report.passed == len(report.outcomes) > 0
+
+
+@pytest.mark.skipif(not THEIRS, reason="Prometheus' scripts are not beside the repository")
+@pytest.mark.parametrize("path", THEIRS, ids=lambda path: path.stem)
+def test_prometheus_scripts_pass_or_are_refused(path: Path) -> None:
+    """No wrong answer anywhere; scripts of the supported language pass as a whole."""
+    report = run_file(path)
+    assert wrong(report) == []
+    if path.stem in COMPLETE:
+        assert report.unsupported == 0
