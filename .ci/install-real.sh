@@ -3,10 +3,10 @@
 #
 #   DIR/prometheus-old   Prometheus 2.42 of bookworm
 #   DIR/prometheus-new   the newest Prometheus that Debian's testing suites offer (3.5 or later), with promtool
-#   chromium             from the system's own packages (needs root)
+#   chromium, openssl    from the system's own packages (needs root)
 #
-# SeaweedFS and Playwright come with pip install '.[test]'. Nothing but chromium is installed into the system: the packages
-# are only unpacked, so none of their services starts. The mirror is the one that apt is configured with.
+# SeaweedFS and Playwright come with pip install '.[test]'. Nothing else is installed into the system: the packages are
+# only unpacked, so none of their services starts. The mirror is the one that apt is configured with.
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -66,13 +66,17 @@ if [ ! -x "$dir/prometheus-new/usr/bin/promtool" ]; then
     unpack "$dir/prometheus-new" "$suite" prometheus promtool && break
   done
 fi
-if [ ! -x /usr/bin/chromium ]; then
+wanted=()
+for command in chromium openssl; do
+  command -v "$command" > /dev/null || wanted+=("$command")
+done
+if [ ${#wanted[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ]; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get -qq update
-    apt-get -qq install -y --no-install-recommends chromium > /dev/null
+    apt-get -qq install -y --no-install-recommends "${wanted[@]}" > /dev/null
   else
-    echo "chromium is not installed: browser tests need it (apt-get install chromium, as root)" >&2
+    echo "not installed, and some tests need them: ${wanted[*]} (apt-get install, as root)" >&2
   fi
 fi
 
