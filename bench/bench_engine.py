@@ -1,7 +1,8 @@
 """The engine in process: queries over chunks in memory, ns per output point (per series and step before aggregation).
 
-Data: 10,000 series in 100 groups of `g`, 260 samples each, 15 s apart, counters with 5 % of the scrapes jittered by up to 5 ms;
-three XOR chunks a series. 240 steps of 15 s. Wall time and CPU time, medians; on all compute threads and on one.
+Data: 10,000 series in 100 groups of `g`, 260 samples each, 15 s apart, counters with 5 % of the scrapes jittered by
+up to 5 ms; three XOR chunks a series. 240 steps of 15 s. Wall time and CPU time, medians; on all compute threads and
+on one.
 """
 
 from __future__ import annotations
@@ -60,7 +61,13 @@ class Chunks:
 def build(series: int) -> Chunks:
     rng = np.random.default_rng(7)
     rows = [
-        {"__name__": "m", "g": f"g{i % 100}", "pod": f"pod-{i:06d}", "job": "bench", "instance": f"10.0.{i % 256}.{i // 256}"}
+        {
+            "__name__": "m",
+            "g": f"g{i % 100}",
+            "pod": f"pod-{i:06d}",
+            "job": "bench",
+            "instance": f"10.0.{i % 256}.{i // 256}",
+        }
         for i in range(series)
     ]
     labels = _labels.labels_from_dicts(rows)
@@ -110,7 +117,9 @@ def main() -> None:
             row[name] = {"wall_ns": round(wall / points * 1e9, 2), "cpu_ns": round(cpu / points * 1e9, 2)}
         results.append(row)
         if not options.json:
-            print(f"{text:40}", *(f"{name}: wall {row[name]['wall_ns']:7} cpu {row[name]['cpu_ns']:7}" for name in pools))
+            print(
+                f"{text:40}", *(f"{name}: wall {row[name]['wall_ns']:7} cpu {row[name]['cpu_ns']:7}" for name in pools)
+            )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     if options.json:
         print(json.dumps({"results": results, "peak_rss_mib": peak}))

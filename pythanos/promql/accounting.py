@@ -9,7 +9,7 @@ from pythanos.errors import LimitExceeded
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """0 is no limit. ``samples_max``: points held in memory at once; ``bytes_max``: bytes of the arrays that hold them."""
+    """``samples_max``: points held in memory at once; ``bytes_max``: bytes of the arrays they are in. 0 is no limit."""
 
     samples_max: int = 50_000_000
     bytes_max: int = 0
@@ -17,26 +17,28 @@ class QueryLimits:
 
 @dataclass(frozen=True, slots=True)
 class QueryStats:
-    """Counted as Prometheus counts them: a sample counts in each step whose window holds it (``total_queryable_samples``),
-    or once (``samples_read``); ``peak_samples`` is the most points held at once, ``peak_bytes`` what they took."""
+    """What a query took.
+
+    As Prometheus counts: a sample counts in each step whose window holds it (``total_queryable_samples``), or once
+    (``samples_read``). ``peak_samples`` is the most points held at once, ``peak_bytes`` the memory they took.
+    """
 
     total_queryable_samples: int = 0
     samples_read: int = 0
     peak_samples: int = 0
     peak_bytes: int = 0
-    series: int = 0
 
 
 class Account:
     """The running figures of one query; used by the thread that evaluates it."""
 
-    __slots__ = ("bytes", "limits", "peak_bytes", "peak_samples", "read", "samples", "scanned", "series")
+    __slots__ = ("bytes", "limits", "peak_bytes", "peak_samples", "read", "samples", "scanned")
 
     def __init__(self, limits: QueryLimits) -> None:
         self.limits = limits
         self.samples = self.peak_samples = 0
         self.bytes = self.peak_bytes = 0
-        self.scanned = self.read = self.series = 0
+        self.scanned = self.read = 0
 
     def hold(self, samples: int, nbytes: int) -> None:
         """Counts points that are kept from now on. Raises LimitExceeded."""
@@ -65,4 +67,4 @@ class Account:
         self.bytes -= nbytes
 
     def stats(self) -> QueryStats:
-        return QueryStats(self.scanned, self.read, self.peak_samples, self.peak_bytes, self.series)
+        return QueryStats(self.scanned, self.read, self.peak_samples, self.peak_bytes)

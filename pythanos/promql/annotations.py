@@ -65,8 +65,8 @@ class ForcedMonotonic(Annotation):
             return text
         return (
             f"{text}, from buckets {format_g(self.bucket_min)} to {format_g(self.bucket_max)}, with a max diff of"
-            f" {self.difference_max:.2g}, over {self.samples} samples from {_rfc3339(self.mint)} to {_rfc3339(self.maxt)}"
-            f" ({position(query, self.start)})"
+            f" {self.difference_max:.2g}, over {self.samples} samples from {_rfc3339(self.mint)}"
+            f" to {_rfc3339(self.maxt)} ({position(query, self.start)})"
         )
 
 

@@ -75,7 +75,7 @@ class RangeQuery:
 
 @dataclass(slots=True)
 class QueryResult:
-    """An answer. ``store_warnings`` come from below the engine (partial response), ``annotations`` from the evaluation."""
+    """An answer. ``store_warnings`` come from the stores (partial response), ``annotations`` from the evaluation."""
 
     query: str
     value: Value
@@ -84,7 +84,10 @@ class QueryResult:
     annotations: Annotations = field(default_factory=Annotations)
 
     def warnings(self, limit: int = 10) -> list[str]:
-        """Store warnings, then the evaluation's with positions; at most ``limit`` of the latter and a line that counts the rest."""
+        """Store warnings, then the evaluation's with their positions.
+
+        Of the latter at most ``limit`` (0: all), and a line that counts the rest.
+        """
         return self.store_warnings + self.annotations.render(self.query, Severity.WARNING, limit)
 
     def infos(self, limit: int = 10) -> list[str]:
@@ -101,8 +104,8 @@ class Engine:
     def instant(self, ctx: RequestContext, queryable: Queryable, query: InstantQuery) -> QueryResult:
         """The value at one time: any type.
 
-        Raises BadRequest (ParseError) for the text, NotSupported, QueryFailed for what the data does not allow, LimitExceeded,
-        QueryTimeout, QueryCanceled, and what the queryable raises.
+        Raises BadRequest (ParseError) for the text, NotSupported, QueryFailed for what the data does not allow,
+        LimitExceeded, QueryTimeout, QueryCanceled, and what the queryable raises.
         """
         plan = self.plan(query.text, QueryTimes(query.time_ms, query.time_ms))
         evaluation = self._evaluation(ctx, queryable, query.lookback_ms)
@@ -110,7 +113,10 @@ class Engine:
         return self._answer(query.text, evaluation, plan, steps, instant=True)
 
     def range(self, ctx: RequestContext, queryable: Queryable, query: RangeQuery) -> QueryResult:
-        """A Matrix in label order. Raises as ``instant``; BadRequest also for a step or a type that a range cannot have."""
+        """A Matrix in label order.
+
+        Raises as ``instant`` does, and BadRequest for a step or a type that a range cannot have.
+        """
         if query.step_ms <= 0:
             raise BadRequest("zero or negative query resolution step widths are not accepted. Try a positive integer")
         plan = self.plan(query.text, QueryTimes(query.start_ms, query.end_ms, query.step_ms))

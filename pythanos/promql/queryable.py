@@ -15,8 +15,9 @@ from pythanos.model.series import LabelColumn, SampleBatch
 class SelectHints:
     """What one selector of a query will do with its series.
 
-    ``[mint, maxt]`` ms, both inside, covers offset, range and lookback. ``func`` is the name of the function or aggregation
-    directly around the selector ("rate", "sum_over_time", "" for none). ``range_ms`` is 0 for an instant selector.
+    ``[mint, maxt]`` ms, both inside, covers offset, range and lookback. ``func`` is the name of the function or
+    aggregation directly around the selector ("rate", "sum_over_time", "" for none). ``range_ms`` is 0 for an instant
+    selector.
     """
 
     mint: int
@@ -33,15 +34,15 @@ class EncodedSeries(Protocol):
     """One batch of selected series whose samples are still encoded.
 
     ``decode`` may be called once, from any thread (it releases the GIL for its work), so that decoding, window function
-    and accumulation of one batch run as one job. A batch that is too large for one job is taken in parts, whose ``decode`` may
-    run at the same time; ``decode`` of the whole is not called then.
+    and accumulation of one batch run as one job. A batch that is too large for one job is taken in parts, whose
+    ``decode`` may run at the same time; ``decode`` of the whole is not called then.
     """
 
     @property
     def labels(self) -> LabelColumn: ...
 
     def decode(self) -> SampleBatch:
-        """The samples, deduplicated, restricted to the hinted range (a sample outside it may remain). Raises CorruptData."""
+        """The samples, deduplicated, of the hinted range (some outside it may remain). Raises CorruptData."""
 
     def part(self, start: int, stop: int) -> EncodedSeries:
         """Series [start, stop) as a batch of their own; cheap, copies nothing."""

@@ -1,7 +1,7 @@
 """What a query evaluates to: scalar, string, vector, matrix, range vector, all in columns.
 
-Absence inside a matrix is the staleness marker's bit pattern (``model.series.ABSENT``), which no evaluation produces as a value;
-every other NaN is a result. Arrays belong to the receiver of a result.
+Absence inside a matrix is the staleness marker's bit pattern (``model.series.ABSENT``), which no evaluation produces
+as a value; every other NaN is a result. Arrays belong to the receiver of a result.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Steps:
 class HistogramRows:
     """The native histograms of a vector or matrix.
 
-    ``row`` int64[n, steps]: which row of ``columns`` stands at a series and a step, -1 where none does. Where both a float and a
-    histogram were possible only one is present.
+    ``row`` int64[n, steps]: which row of ``columns`` stands at a series and a step, -1 where none does. Where both a
+    float and a histogram were possible only one is present.
     """
 
     row: NDArray[np.int64]
@@ -69,7 +69,8 @@ class String:
 class Vector:
     """One sample for each of n series at one time, in the order of evaluation (sorted where the expression sorts).
 
-    labels: LabelColumn of n; values: float64[n], none absent unless ``histograms`` has the sample (its ``row`` is int64[n, 1]).
+    labels: LabelColumn of n; values: float64[n], none absent unless ``histograms`` has the sample (its ``row`` is
+    int64[n, 1]).
     """
 
     time_ms: int
@@ -82,8 +83,8 @@ class Vector:
 class Matrix:
     """Samples of n series at the same steps, series in label order.
 
-    labels: LabelColumn of n; values: float64[n, steps.count], C order, absent where a series has no sample at a step; no
-    series is absent everywhere.
+    labels: LabelColumn of n; values: float64[n, steps.count], C order, absent where a series has no sample at a step;
+    no series is absent everywhere.
     """
 
     steps: Steps

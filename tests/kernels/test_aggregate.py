@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_an_aggregation_gives_the_bits_of_the_reference_however_rows_are_batched
     """Kahan sums in the order of the rows, means that survive overflow, Welford's variance, absence of empty groups."""
     values, group, cuts = case
     accumulator = _aggregate.Accumulator(kind, values.shape[1])
-    for first, last in zip(cuts, cuts[1:], strict=False):
+    for first, last in pairwise(cuts):
         accumulator.add(values[first:last].copy(), group[first:last].copy(), int(group.max()) + 1)
     result = accumulator.finish(int(group.max()) + 1)
     for number in range(int(group.max()) + 1):

@@ -1,1 +1,1 @@
-""""""
+"""Tables from the names of functions and operators to the kernels that compute them."""

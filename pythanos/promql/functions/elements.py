@@ -7,19 +7,15 @@ from types import MappingProxyType
 
 from pythanos._rows import Function
 
-# Functions of a sample's value alone.
+# Functions of a sample's value alone; the names of both are the kernel's, in lower case.
 MATH_FUNCTIONS: Mapping[str, Function] = MappingProxyType(
     {
-        name.lower(): Function[name]
-        for name in (
-            "ABS ACOS ACOSH ASIN ASINH ATAN ATANH CEIL COS COSH DEG EXP FLOOR LN LOG10 LOG2 RAD SGN SIN SINH SQRT TAN TANH"
-        ).split()
+        function.name.lower(): function
+        for function in Function
+        if function < Function.NEGATE or Function.NEGATE < function < Function.ROUND
     }
 )
 # Parts of the UTC date of a Unix time; without an argument, of the evaluation time.
 DATE_FUNCTIONS: Mapping[str, Function] = MappingProxyType(
-    {
-        name.lower(): Function[name]
-        for name in "MINUTE HOUR DAY_OF_WEEK DAY_OF_MONTH DAY_OF_YEAR DAYS_IN_MONTH MONTH YEAR".split()
-    }
+    {function.name.lower(): function for function in Function if function >= Function.MINUTE}
 )

@@ -13,8 +13,8 @@ from pythanos._windows import Function
 class RangeFunction:
     """How the windows kernel computes a function.
 
-    ``keeps_name``: the result is a sample of the series, and keeps its metric name. ``counter``: meant for counters, so a metric
-    whose name does not look like one is worth an info.
+    ``keeps_name``: the result is a sample of the series, and keeps its metric name. ``counter``: meant for counters,
+    so a metric whose name does not look like one is worth an info.
     """
 
     kernel: Function

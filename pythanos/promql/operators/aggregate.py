@@ -1,4 +1,6 @@
-"""Aggregations that add: blocks are taken in order and added into the rows of their groups; no matrix of the operand exists."""
+"""Aggregations that add: blocks are taken in order and added into the rows of their groups; no matrix of the operand
+exists.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Arithmetic and comparisons between vectors: rows find each other by their labels once, then rows meet rows.
 
-A match that is wrong at some steps only is an error only if it happens: the rare sides with several rows in a match group are
-checked step by step.
+A match that is wrong at some steps only is an error only if it happens: the rare sides with several rows in a match
+group are checked step by step.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class VectorOperation:
         return merged_duplicates(block.without_empty())
 
     def _result_labels(self, labels: LabelColumn, one: LabelColumn, row: NDArray[np.int64]) -> LabelColumn:
-        """The labels of the results: those of the "many" side, less the names, matched or ignored ones, plus included ones."""
+        """The labels of the results: those of the "many" side, less the names, matched or ignored ones, plus included
+        ones.
+        """
         matching = self.matching
         if self.drops_names:
             labels = _labels.drop_labels(labels, METADATA_LABELS)
@@ -122,13 +124,16 @@ class VectorOperation:
         edit = _labels.keep_labels if self.matching.on else _labels.drop_labels
         names = self.matching.labels if self.matching.on else (*self.matching.labels, "__name__")
         group = format_labels(_labels.to_dicts(edit(one.labels.take(np.array(clash[1:])), names))[0])
+        side = "left" if self.swapped else "right"
         raise QueryFailed(
-            f"found duplicate series for the match group {group} on the {'left' if self.swapped else 'right'} hand-side of"
-            f" the operation: [{first}, {second}];many-to-many matching not allowed: matching labels must be unique on one side"
+            f"found duplicate series for the match group {group} on the {side} hand-side of the operation:"
+            f" [{first}, {second}];many-to-many matching not allowed: matching labels must be unique on one side"
         )
 
     def _refuse_ambiguous(self, many: Block, one: Block, pairs: _Pairs, labels: LabelColumn) -> None:
-        """Raises where rows of the "many" side meet the same row and give the same labels, whatever the operator keeps."""
+        """Raises where rows of the "many" side meet the same row and give the same labels, whatever the operator
+        keeps.
+        """
         if self.matching.card is Cardinality.ONE_TO_ONE:
             key, keys = pairs.group, int(pairs.group.max(initial=-1)) + 1
             reason = "many-to-one matching must be explicit (group_left/group_right)"
@@ -148,7 +153,9 @@ def _repeats(key: NDArray[np.int64], keys: int) -> bool:
 
 
 def _pairs(many_key: NDArray[np.int64], one_key: NDArray[np.int64], groups: int) -> _Pairs:
-    """Every row of the many side with every row of the one side in its match group: one of them, or some that take turns."""
+    """Every row of the many side with every row of the one side in its match group: one of them, or some that take
+    turns.
+    """
     order = np.argsort(one_key, kind="stable")
     bounds = np.zeros(groups + 1, np.int64)
     np.cumsum(np.bincount(one_key, minlength=groups), out=bounds[1:])

@@ -49,7 +49,9 @@ class BucketFunction:
         *,
         label: str = "",
     ) -> None:
-        """``quantiles`` with their positions, or the two limits of a ``fraction``; ``label`` receives the quantile as text."""
+        """``quantiles`` with their positions, or the two limits of a ``fraction``; ``label`` receives the quantile as
+        text.
+        """
         self.evaluation = evaluation
         self.operand = operand
         self.quantiles = quantiles

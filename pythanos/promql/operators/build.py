@@ -12,8 +12,8 @@ from pythanos.promql.operators.binary import VectorOperation
 from pythanos.promql.operators.buckets import BucketFunction
 from pythanos.promql.operators.elementwise import Elementwise, Repeat, apply_function, put_scalar, scalar_operation
 from pythanos.promql.operators.operator import Evaluation, ScalarOperator, VectorOperator
-from pythanos.promql.operators.rank import RANKS, CountValues, Quantile, Ranking
 from pythanos.promql.operators.ranges import RangeScan, SubqueryRange, subquery_steps
+from pythanos.promql.operators.rank import RANKS, CountValues, Quantile, Ranking
 from pythanos.promql.operators.relabel import LabelJoin, LabelReplace, Relabel, Sorted, SortedByLabel
 from pythanos.promql.operators.scalar import (
     Absent,

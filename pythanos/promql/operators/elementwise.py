@@ -20,8 +20,8 @@ from pythanos.promql.operators.operator import (
     Names,
     ScalarOperator,
     VectorOperator,
-    merged_duplicates,
     is_present,
+    merged_duplicates,
     require_distinct,
     without_names,
 )

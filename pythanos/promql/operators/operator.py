@@ -1,10 +1,10 @@
 """What operators are: makers of jobs that give blocks of rows, or of one row of numbers.
 
-A vector operator gives its series block by block: ``jobs()`` is pulled by the thread that evaluates the query and may wait for
-stores or reduce its operands; a job itself is a leaf for the compute pool (decode, window, arithmetic: one call, no waiting). An
-operator that works row by row wraps the jobs of its operand, so that a chain of such operators runs fused, in one job per
-batch. Jobs run ahead on several threads, blocks arrive in the order of the jobs; so a reduction adds in the order of the series,
-whatever the number of threads.
+A vector operator gives its series block by block: ``jobs()`` is pulled by the thread that evaluates the query and may
+wait for stores or reduce its operands; a job itself is a leaf for the compute pool (decode, window, arithmetic: one
+call, no waiting). An operator that works row by row wraps the jobs of its operand, so that a chain of such operators
+runs fused, in one job per batch. Jobs run ahead on several threads, blocks arrive in the order of the jobs; so a
+reduction adds in the order of the series, whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ _EMPTY = LabelColumn(b"", np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros
 class Block:
     """Some series of a vector at all steps.
 
-    labels: LabelColumn of n; values: float64[n, steps], absent where there is no sample, owned by whoever holds the block.
-    drop_name: bool[n] or None (no row): rows whose name, type and unit labels go at the end of the query (delayed name
-    removal; otherwise they have gone already). scanned, read: samples looked at for the block, per step and once.
+    labels: LabelColumn of n; values: float64[n, steps], absent where there is no sample, owned by whoever holds the
+    block. drop_name: bool[n] or None (no row): rows whose name, type and unit labels go at the end of the query
+    (delayed name removal; otherwise they have gone already). scanned, read: samples looked at for the block, per step
+    and once.
     """
 
     labels: LabelColumn
@@ -120,8 +121,8 @@ class Evaluation:
     def blocks(self, operator: VectorOperator) -> Iterator[Block]:
         """The blocks of an operator, in the order of its jobs.
 
-        Raises QueryTimeout, QueryCanceled, LimitExceeded, QueryFailed and what jobs raise. A single job runs in the calling
-        thread: a small query is over before another could be woken.
+        Raises QueryTimeout, QueryCanceled, LimitExceeded, QueryFailed and what jobs raise. A single job runs in the
+        calling thread: a small query is over before another could be woken.
         """
         jobs = operator.jobs()
         head = list(itertools.islice(jobs, 2))
@@ -196,7 +197,7 @@ def drop_mask(block: Block) -> NDArray[np.bool_]:
 
 
 def without_names(evaluation: Evaluation, block: Block) -> Block:
-    """The block after a function that changes what a sample means: name, type and unit are dropped, now or at the end."""
+    """The block without name, type and unit, which a function that changes the meaning drops: now or at the end."""
     if evaluation.options.delayed_names:
         block.drop_name = np.ones(len(block), np.bool_)
     else:

@@ -1,4 +1,4 @@
-"""Operators of one row: numbers, time(), scalar(), arithmetic between scalars; and vectors of one series: vector(), absent()."""
+"""Operators of one row: numbers, time(), scalar(), their arithmetic; and of one series: vector(), absent()."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _ROWS_MIN, _ROWS_MAX = 8, 2048
 
 
 class InstantScan:
-    """``metric{...} offset d @ t``. ``times``: the samples' times in seconds in place of their values (``timestamp()``)."""
+    """``metric{...} offset d @ t``; with ``times``, the samples' times in seconds in place of their values."""
 
     def __init__(self, evaluation: Evaluation, node: Select, steps: Steps, *, times: bool = False) -> None:
         self.evaluation = evaluation

@@ -21,9 +21,9 @@ from pythanos.promql.syntax import ast
 
 
 def build_plan(expr: ast.Expr, subquery_step_ms: int) -> Node:
-    """The plan of a checked tree that ``tree.preprocess`` has settled; ``subquery_step_ms`` is the default step of subqueries.
+    """The plan of a checked tree that ``tree.preprocess`` has settled.
 
-    Raises NotSupported for what is parsed but not evaluated.
+    ``subquery_step_ms`` is the default step of subqueries. Raises NotSupported for what is parsed but not evaluated.
     """
     match expr:
         case ast.ParenExpr():

@@ -1,8 +1,9 @@
 """The nodes of a logical plan: what is to be evaluated, with every time resolved and nothing read yet.
 
-Nodes are frozen; an optimizer returns new ones. ``start`` and ``end`` are byte offsets into the query, for annotations; they take
-no part in equality. All times are ms. Unlike the syntax tree a plan has no parentheses, no duration expressions, no
-``@ start()``; a range selector or subquery occurs only as the source of a RangeCall or at the top.
+Nodes are frozen; an optimizer returns new ones. ``start`` and ``end`` are byte offsets into the query, for
+annotations; they take no part in equality. All times are ms. Unlike the syntax tree a plan has no parentheses, no
+duration expressions, no ``@ start()``; a range selector or subquery occurs only as the source of a RangeCall or at
+the top.
 """
 
 from __future__ import annotations
