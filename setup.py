@@ -1,6 +1,6 @@
 """Builds the Cython kernels. Everything else is declared in pyproject.toml.
 
-PYTHANOS_EXT=_chunks,_index   build only these kernels (a quick rebuild while working on one)
+PYTHANOS_EXT=_chunks,_index   build only these kernels (a quick rebuild while working on one); none: none
 PYTHANOS_DEBUG_KERNELS=1      bounds checks and assertions on, -O1, symbols
 PYTHANOS_SANITIZE=address     AddressSanitizer build (run Python with the asan runtime preloaded)
 """
@@ -16,6 +16,7 @@ from setuptools import Extension, setup
 PACKAGE = Path("pythanos")
 DEBUG = os.environ.get("PYTHANOS_DEBUG_KERNELS") == "1"
 SANITIZE = os.environ.get("PYTHANOS_SANITIZE", "")
+SHARED = "pythanos._cyutility"
 ONLY = [name for name in os.environ.get("PYTHANOS_EXT", "").split(",") if name]
 
 
@@ -31,24 +32,27 @@ def compile_args() -> list[str]:
 
 
 def kernels() -> list[Extension]:
+    """One extension a kernel, and one for the memoryview code of which each would otherwise hold a copy."""
     names = sorted(path.stem for path in PACKAGE.glob("_*.pyx"))
-    return [
-        Extension(
-            f"pythanos.{name}",
-            [str(PACKAGE / f"{name}.pyx")],
-            include_dirs=[numpy.get_include(), str(PACKAGE)],
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-            extra_compile_args=compile_args(),
-            extra_link_args=[f"-fsanitize={SANITIZE}"] if SANITIZE else [],
-        )
-        for name in names
-        if not ONLY or name in ONLY
-    ]
+    wanted = [kernel(f"pythanos.{name}", f"{name}.pyx") for name in names if not ONLY or name in ONLY]
+    return [*wanted, kernel(SHARED, "_cyutility.c")] if wanted else []
+
+
+def kernel(name: str, source: str) -> Extension:
+    return Extension(
+        name,
+        [str(PACKAGE / source)],
+        include_dirs=[numpy.get_include(), str(PACKAGE)],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        extra_compile_args=compile_args(),
+        extra_link_args=[f"-fsanitize={SANITIZE}"] if SANITIZE else [],
+    )
 
 
 setup(
     ext_modules=cythonize(
         kernels(),
+        shared_utility_qualified_name=SHARED,
         nthreads=os.cpu_count() or 1,
         compiler_directives={
             "language_level": 3,
