@@ -15,7 +15,7 @@ from pythanos.objstore.filesystem import FilesystemBucket
 from pythanos.objstore.memory import MemoryBucket
 from pythanos.objstore.metered import BucketMetrics, MeteredBucket
 from pythanos.objstore.prefixed import PrefixedBucket
-from pythanos.objstore.s3_config import S3Config
+from pythanos.objstore.s3.config import S3Config
 from pythanos.workers import FETCH_THREADS
 
 KNOWN = ("GCS", "AZURE", "SWIFT", "COS", "ALIYUNOSS", "BOS", "OCI", "OBS")
@@ -79,7 +79,7 @@ def _provider(config: BucketConfig, component: str, connections: int, path: str)
 
 def _open_s3(section: dict[str, Any], path: str, component: str, connections: int) -> Bucket:
     # botocore takes 20 MB and a third of a second, which only users of S3 should pay.
-    s3 = importlib.import_module("pythanos.objstore.s3")
+    s3 = importlib.import_module("pythanos.objstore.s3.bucket")
     config = decode_tree(section, S3Config, path, environment={})
     return s3.S3Bucket(config, component=component, connections=connections, path=path)
 

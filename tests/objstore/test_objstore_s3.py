@@ -22,8 +22,8 @@ from botocore.exceptions import (
 from pythanos.config import decode_tree
 from pythanos.errors import BucketUnavailable, ConfigError, ObjectNotFound
 from pythanos.objstore.retries import RetryPolicy
-from pythanos.objstore.s3 import S3Bucket
-from pythanos.objstore.s3_client import (
+from pythanos.objstore.s3.bucket import S3Bucket
+from pythanos.objstore.s3.client import (
     addressing_style,
     connect,
     endpoint_url,
@@ -32,8 +32,8 @@ from pythanos.objstore.s3_client import (
     region_of,
     write_arguments,
 )
-from pythanos.objstore.s3_config import S3Config, check_s3
-from pythanos.objstore.s3_reads import DirectReader, ObjectPlace
+from pythanos.objstore.s3.config import S3Config, check_s3
+from pythanos.objstore.s3.reads import DirectReader, ObjectPlace
 
 MINIMAL = {"bucket": "metrics", "endpoint": "s3.example.com", "access_key": "AK", "secret_key": "SK"}
 DOCUMENTED = MINIMAL | {
@@ -122,7 +122,7 @@ def test_a_setting_that_cannot_work_or_is_not_honoured_is_an_error_with_its_name
 
 def test_construction_opens_nothing(monkeypatch):
     """A daemon constructs before it forks; the client comes with the first call."""
-    monkeypatch.setattr("pythanos.objstore.s3.connect", lambda *args: pytest.fail("connected"))
+    monkeypatch.setattr("pythanos.objstore.s3.bucket.connect", lambda *args: pytest.fail("connected"))
     before = threading.active_count()
     bucket = S3Bucket(config())
     bucket.close()
@@ -360,7 +360,7 @@ def open_with(monkeypatch):
 
         both = Both()
         both.reader, both.client = reader(session), client
-        monkeypatch.setattr("pythanos.objstore.s3.connect", lambda *arguments: both)
+        monkeypatch.setattr("pythanos.objstore.s3.bucket.connect", lambda *arguments: both)
         policy = RetryPolicy(attempts=4, sleep=lambda seconds: None)
         return S3Bucket(config(**changes), policy=policy)
 

@@ -16,9 +16,9 @@ from pythanos.errors import BucketUnavailable, ObjectNotFound
 from pythanos.objstore.opening import BucketConfig, open_bucket
 from pythanos.objstore.prefixed import PrefixedBucket
 from pythanos.objstore.retries import RetryPolicy
-from pythanos.objstore.s3 import S3Bucket
-from pythanos.objstore.s3_client import connect
-from pythanos.objstore.s3_config import S3Config
+from pythanos.objstore.s3.bucket import S3Bucket
+from pythanos.objstore.s3.client import connect
+from pythanos.objstore.s3.config import S3Config
 
 PART = 5 << 20
 
@@ -92,6 +92,21 @@ def test_objects_around_and_above_the_part_size(open_s3, bucket_name, size):
     assert bucket.attributes(f"parts/{size}").size == size
     assert bucket.get(f"parts/{size}") == body
     assert bucket.get_range(f"parts/{size}", PART - 100, 200) == body[PART - 100 : PART + 100]
+
+
+@pytest.mark.parametrize("size", [0, 1000, PART, 2 * PART + 12345])
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_files_are_sent_from_the_disk(open_s3, bucket_name, seaweed, tmp_path, size, tls):
+    """Over http the signature covers the body, over https it does not."""
+    secure = {"insecure": False, "endpoint": seaweed.https}
+    secure["http_config"] = {"tls_config": {"ca_file": str(seaweed.ca_file)}}
+    bucket = open_s3(bucket_name, part_size="5MiB", **(secure if tls else {}))
+    body = os.urandom(size)
+    (tmp_path / "body").write_bytes(b"not this" + body)
+    with open(tmp_path / "body", "rb") as file:
+        file.seek(8)
+        bucket.upload(f"files/{size}", file)
+    assert bucket.get(f"files/{size}") == body
 
 
 def test_an_upload_in_parts_really_is_one(open_s3, bucket_name, seaweed):

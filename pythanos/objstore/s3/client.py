@@ -30,8 +30,8 @@ from urllib3.exceptions import HTTPError
 
 from pythanos.errors import BucketUnavailable, ConfigError
 from pythanos.objstore.bucket import ObjectNotFound
-from pythanos.objstore.s3_config import S3Config
-from pythanos.objstore.s3_reads import DirectReader, ObjectPlace
+from pythanos.objstore.s3.config import S3Config
+from pythanos.objstore.s3.reads import DirectReader, ObjectPlace
 from pythanos.version import VERSION
 
 _AWS = re.compile(r"s3[.-](?:dualstack\.)?(?:(?P<region>[a-z0-9-]+)\.)?amazonaws\.com(?P<china>\.cn)?", re.ASCII)

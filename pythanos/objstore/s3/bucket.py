@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import io
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
@@ -17,8 +14,9 @@ from botocore.exceptions import ClientError
 from pythanos.errors import BucketUnavailable
 from pythanos.objstore.bucket import ObjectAttributes, ObjectNotFound, check_range, folder
 from pythanos.objstore.retries import RetryPolicy
-from pythanos.objstore.s3_client import Connection, connect, errors, may_pass, read_arguments, write_arguments
-from pythanos.objstore.s3_config import DEFAULT_ATTEMPTS, PART_SIZE_OF_ZERO, S3Config, check_s3
+from pythanos.objstore.s3.client import Connection, connect, errors, may_pass, read_arguments, write_arguments
+from pythanos.objstore.s3.config import DEFAULT_ATTEMPTS, PART_SIZE_OF_ZERO, S3Config, check_s3
+from pythanos.objstore.s3.parts import FilePart, Part, PartSource, md5_of
 
 T = TypeVar("T")
 
@@ -96,14 +94,12 @@ class S3Bucket:
         return self._run(f"head {name}", name, head)
 
     def upload(self, name: str, body: bytes | BinaryIO) -> None:
-        file = io.BytesIO(body) if isinstance(body, bytes | bytearray | memoryview) else body
-        first = file.read(self._part_size)
-        if len(first) < self._part_size:
+        source = PartSource(body)
+        first = source.take(-1 if self._config.disable_multipart else self._part_size)
+        if self._config.disable_multipart or len(first) < self._part_size:
             self._put(name, first)
-        elif self._config.disable_multipart:
-            self._put(name, first + file.read())
         else:
-            self._put_parts(name, first, file)
+            self._put_parts(name, first, source)
 
     def delete(self, name: str) -> None:
         bucket = self.name
@@ -158,12 +154,16 @@ class S3Bucket:
             else:
                 arguments["ContinuationToken"] = page["NextContinuationToken"]
 
-    def _put(self, name: str, body: bytes) -> None:
+    def _put(self, name: str, body: Part) -> None:
         arguments = self._writing | self._digest(body)
-        self._ask(f"upload {name}", name, lambda client: client.put_object(Key=name, Body=body, **arguments))
 
-    def _put_parts(self, name: str, first: bytes, file: BinaryIO) -> None:
-        """One part in memory at a time; what was sent of a failed upload is thrown away."""
+        def put(client: BaseClient) -> None:
+            client.put_object(Key=name, Body=_from_start(body), **arguments)
+
+        self._ask(f"upload {name}", name, put)
+
+    def _put_parts(self, name: str, first: Part, source: PartSource) -> None:
+        """What was sent of a failed upload is thrown away."""
         created = self._ask(
             f"begin the upload of {name}",
             name,
@@ -171,7 +171,7 @@ class S3Bucket:
         )
         place = {"Bucket": self.name, "Key": name, "UploadId": created["UploadId"]}
         try:
-            parts = self._send_parts(place, name, first, file)
+            parts = self._send_parts(place, name, first, source)
             self._ask(
                 f"complete the upload of {name}",
                 name,
@@ -182,29 +182,27 @@ class S3Bucket:
                 self._ask(f"abort the upload of {name}", name, lambda client: client.abort_multipart_upload(**place))
             raise
 
-    def _send_parts(self, place: dict[str, Any], name: str, first: bytes, file: BinaryIO) -> list[dict[str, Any]]:
-        size = max(self._part_size, -(-_left(file) // (MAX_PARTS - 1)))
+    def _send_parts(self, place: dict[str, Any], name: str, first: Part, source: PartSource) -> list[dict[str, Any]]:
+        # A server takes 10,000 parts, however large the object is.
+        size = max(self._part_size, -(-(source.left or 0) // (MAX_PARTS - 1)))
+        keys = {key: value for key, value in self._reading.items() if key.startswith("SSECustomer")}
         parts: list[dict[str, Any]] = []
         body = first
         while body:
             number = len(parts) + 1
-            arguments = {**place, **self._part_arguments(), **self._digest(body), "PartNumber": number, "Body": body}
-            parts.append(
-                {"ETag": self._send_part(f"upload part {number} of {name}", name, arguments), "PartNumber": number}
-            )
-            body = file.read(size)
+            arguments = {**place, **keys, **self._digest(body), "PartNumber": number}
+            etag = self._send_part(f"upload part {number} of {name}", name, body, arguments)
+            parts.append({"ETag": etag, "PartNumber": number})
+            body = source.take(size)
         return parts
 
-    def _send_part(self, doing: str, name: str, arguments: dict[str, Any]) -> str:
-        return self._ask(doing, name, lambda client: client.upload_part(**arguments))["ETag"]
+    def _send_part(self, doing: str, name: str, body: Part, arguments: dict[str, Any]) -> str:
+        return self._ask(doing, name, lambda client: client.upload_part(Body=_from_start(body), **arguments)["ETag"])
 
-    def _part_arguments(self) -> dict[str, Any]:
-        return {name: value for name, value in self._reading.items() if name.startswith("SSECustomer")}
-
-    def _digest(self, body: bytes) -> dict[str, str]:
+    def _digest(self, body: Part) -> dict[str, str]:
         if not self._config.send_content_md5:
             return {}
-        return {"ContentMD5": base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()}
+        return {"ContentMD5": base64.b64encode(md5_of(body)).decode()}
 
     def _ask(self, doing: str, name: str, operation: Callable[[BaseClient], T]) -> T:
         return self._run(doing, name, lambda connection: operation(connection.client))
@@ -240,12 +238,8 @@ def _last_name(page: dict[str, Any]) -> str:
     return max(names)
 
 
-def _left(file: BinaryIO) -> int:
-    """Bytes between here and the end of a file; 0 where only reading would tell."""
-    try:
-        here = file.tell()
-        end = file.seek(0, os.SEEK_END)
-        file.seek(here)
-    except (OSError, ValueError):
-        return 0
-    return end - here
+def _from_start(body: Part) -> Part:
+    """The same part, to be sent as a whole, again perhaps."""
+    if isinstance(body, FilePart):
+        body.seek(0)
+    return body
