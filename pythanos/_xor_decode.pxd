@@ -74,12 +74,21 @@ cdef inline int64_t open_chunk(
     return FAULT_VARINT if c.bad else 0
 
 
-cdef inline uint64_t stopped_at(const Source* s, int64_t at) noexcept nogil:
-    return <uint64_t>(s.moved + (min(at, s.end) >> 3))
+cdef inline int64_t end_chunk(const Source* s, int64_t at, int64_t n, int64_t fault, uint64_t* fault_at) noexcept nogil:
+    """What decoding that stopped at bit `at` returns: n, or the fault and its byte."""
+    fault_at[0] = <uint64_t>(s.moved + (min(at, s.end) >> 3))
+    return fault if fault else n if at <= s.end else FAULT_SHORT
 
 
-cdef inline int run_length(uint64_t zeros, int64_t most) noexcept nogil:
-    return <int>min(<int64_t>zeros, most)
+cdef inline void put_run(
+    int64_t* timestamps, uint64_t* values, int64_t run, uint64_t timestamp, uint64_t delta, uint64_t value
+) noexcept nogil:
+    """Samples that go on as the one before them did."""
+    cdef int64_t k
+    for k in range(run):
+        timestamp += delta
+        timestamps[k] = <int64_t>timestamp
+        values[k] = value
 
 
 cdef inline int64_t decode_xor(
@@ -95,12 +104,11 @@ cdef inline int64_t decode_xor(
     cdef uint64_t timestamp = o.timestamp, delta = o.delta, value = o.value
     cdef int64_t at = s.at, safe = s.safe
     cdef const uint8_t* source = data
-    cdef int width = 64, trailing = 0, leading, valid, run, k
+    cdef int width = 64, trailing = 0, leading, valid
     cdef uint64_t word
-    cdef int64_t i = 1
-    fault_at[0] = stopped_at(&s, at)
+    cdef int64_t i = 1, run
     if fault:
-        return fault
+        return end_chunk(&s, at, n, fault, fault_at)
     timestamps[0] = <int64_t>timestamp
     values[0] = value
     while i < n:
@@ -117,11 +125,9 @@ cdef inline int64_t decode_xor(
         if i > 1:
             if not (word >> 62):
                 # Nothing changed: two bits a sample, and as many samples at once as there are pairs of zeros.
-                run = run_length((PYTHANOS_CLZ64(word | 0x7F)) >> 1, n - i)
-                for k in range(run):
-                    timestamp += delta
-                    timestamps[i + k] = <int64_t>timestamp
-                    values[i + k] = value
+                run = min(<int64_t>(PYTHANOS_CLZ64(word | 0x7F) >> 1), n - i)
+                put_run(timestamps + i, values + i, run, timestamp, delta, value)
+                timestamp += <uint64_t>run * delta
                 i += run
                 at += 2 * run
                 continue
@@ -174,10 +180,7 @@ cdef inline int64_t decode_xor(
         timestamps[i] = <int64_t>timestamp
         values[i] = value
         i += 1
-    if not fault and at > s.end:
-        fault = FAULT_SHORT
-    fault_at[0] = stopped_at(&s, at)
-    return fault if fault else n
+    return end_chunk(&s, at, n, fault, fault_at)
 
 
 cdef inline int64_t decode_xor2(
@@ -193,13 +196,12 @@ cdef inline int64_t decode_xor2(
     cdef int64_t at = s.at, safe = s.safe, first_change = data[2] & 0x7F, start = o.start
     cdef int64_t plain = first_change if first_change else n    # samples in front of it have no start timestamp field
     cdef const uint8_t* source = data
-    cdef int width = 64, trailing = 0, leading, valid, run, k
+    cdef int width = 64, trailing = 0, leading, valid
     cdef bint changed, fresh, stale
     cdef uint64_t word, step = 0
-    cdef int64_t i = 1
-    fault_at[0] = stopped_at(&s, at)
+    cdef int64_t i = 1, run, k
     if fault:
-        return fault
+        return end_chunk(&s, at, n, fault, fault_at)
     timestamps[0] = <int64_t>timestamp
     values[0] = value
     if starts != NULL:
@@ -216,18 +218,15 @@ cdef inline int64_t decode_xor2(
             safe = s.safe
         word = peek(source, at)
         valid = 57
-        changed = True
-        fresh = stale = False
+        changed, fresh, stale = True, False, False
         if not (word >> 63) and 1 < i < plain:
             # Nothing changed: a bit a sample, and as many samples at once as there are zeros.
-            run = run_length(PYTHANOS_CLZ64(word | 0x7F), min(n, plain) - i)
-            for k in range(run):
-                timestamp += delta
-                timestamps[i + k] = <int64_t>timestamp
-                values[i + k] = value
+            run = min(<int64_t>PYTHANOS_CLZ64(word | 0x7F), min(n, plain) - i)
+            put_run(timestamps + i, values + i, run, timestamp, delta, value)
             if starts != NULL:
                 for k in range(run):
                     starts[i + k] = start
+            timestamp += <uint64_t>run * delta
             i += run
             at += run
             continue
@@ -302,10 +301,7 @@ cdef inline int64_t decode_xor2(
         if starts != NULL:
             starts[i] = start
         i += 1
-    if not fault and at > s.end:
-        fault = FAULT_SHORT
-    fault_at[0] = stopped_at(&s, at)
-    return fault if fault else n
+    return end_chunk(&s, at, n, fault, fault_at)
 
 
 cdef inline int64_t take_start(const uint8_t* data, uint64_t length, int64_t at, uint64_t* step) noexcept nogil:
