@@ -375,4 +375,4 @@ def _format_bytes(size: int) -> str | int:
     for unit, name in _BYTE_UNITS:
         if size and size % unit == 0:
             return f"{size // unit}{name}"
-    return size
+    return int(size)

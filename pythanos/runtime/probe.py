@@ -32,7 +32,7 @@ class Probe(Service):
         self.setName("probe")
         self.component = component
         self.log = logs.make_logger()
-        self._parts = tuple(parts)
+        self._parts = list(parts)
         self._logged = ""
         self._watch = LoopingCall(self._observe)
         self._watch.clock = reactor
@@ -47,6 +47,10 @@ class Probe(Service):
             if reason is not None:
                 return reason
         return None
+
+    def watch(self, part: Part) -> None:
+        """Adds a part, while the daemon is built."""
+        self._parts.append(part)
 
     def healthy(self) -> bool:
         return bool(self.running)

@@ -82,6 +82,8 @@ class Stack(MultiService):
 
     def stopService(self) -> defer.Deferred[None]:
         """Fires when the last child is stopped."""
+        if self.running:
+            self.log.info("stopping", service=self.name)
         self.running = False
         if self._starting is not None:
             self._starting.cancel()

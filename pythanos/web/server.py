@@ -79,6 +79,12 @@ class HTTPDoors(Service):
         self._site = site
         self._grace = grace
 
+    def unready(self) -> str | None:
+        """Ready is who answers: the last thing to become true at a start, the first to cease at a stop."""
+        if self.running:
+            return None
+        return "shutting down" if self._site.is_closing else "starting"
+
     def startService(self) -> None:
         super().startService()
         self._site.open()

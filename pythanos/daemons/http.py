@@ -1,0 +1,62 @@
+"""The HTTP side that all daemons share: probes, metrics, debug, status and the routes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pythanos.daemons.sections import ServiceConfig
+from pythanos.runtime.platform import Platform
+from pythanos.runtime.probe import Part, Probe
+from pythanos.runtime.workers import RequestPool
+from pythanos.web.api.status import StatusAPI
+from pythanos.web.debug import debug_routes
+from pythanos.web.metrics import HTTPMetrics, MetricsPage
+from pythanos.web.probes import probe_routes
+from pythanos.web.router import Route, Router
+from pythanos.web.server import HTTPDoors, HTTPServer
+from pythanos.web.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPParts:
+    """server and probe start first, so that a starting daemon is seen; pool follows; doors is the last child."""
+
+    server: HTTPServer
+    probe: Probe
+    pool: RequestPool
+    doors: HTTPDoors
+
+
+def build_http(
+    component: str,
+    config: ServiceConfig,
+    platform: Platform,
+    *,
+    routes: Iterable[Route],
+    parts: Iterable[Part],
+    flags: Mapping[str, str],
+    tenant_header: str = "",
+    default_tenant: str = "",
+) -> HTTPParts:
+    """``parts`` decide, besides the doors, whether the daemon is ready; ``flags`` are shown by the status API."""
+    registry, reactor, clock = platform.registry, platform.reactor, platform.clock
+    pool = RequestPool("http_requests", config.http.request_threads, reactor, registry)
+    probe = Probe(component, parts, reactor, registry)
+    shared = [
+        *probe_routes(probe),
+        Route("/metrics", MetricsPage(registry), always=True),
+        *debug_routes(clock.monotonic),
+        *StatusAPI(flags, clock).routes(),
+    ]
+    site = Site(
+        Router([*shared, *routes], config.web.route_prefix or config.web.external_prefix),
+        pool,
+        reactor=reactor,
+        clock=clock,
+        metrics=HTTPMetrics(registry, tenant_header=tenant_header, default_tenant=default_tenant),
+        options=config.site_options(tenant_header=tenant_header, default_tenant=default_tenant),
+    )
+    doors = HTTPDoors(site, config.http_grace_period)
+    probe.watch(doors)
+    return HTTPParts(HTTPServer(config.http_address, site, reactor), probe, pool, doors)

@@ -1,0 +1,128 @@
+"""``pythanos-store``: the blocks of a bucket over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.application.service import IService
+
+from pythanos.config import Composed, flatten
+from pythanos.daemons.bucket import BucketParts, build_bucket
+from pythanos.daemons.http import HTTPParts, build_http
+from pythanos.daemons.launch import Daemon, make_service
+from pythanos.daemons.options import DaemonOptions
+from pythanos.daemons.sections import BucketSection, GRPCConfig, SelectorSection, ServiceConfig
+from pythanos.gateway.config import GatewayConfig
+from pythanos.rpc.info_servicer import SERVICE as INFO_SERVICE
+from pythanos.rpc.info_servicer import InfoServicer
+from pythanos.rpc.server import GRPCServer, ServerLimits
+from pythanos.rpc.service import GRPCService
+from pythanos.rpc.store_servicer import SERVICE as STORE_SERVICE
+from pythanos.rpc.store_servicer import StoreServicer
+from pythanos.runtime.loops import LoopMetrics
+from pythanos.runtime.platform import Platform
+from pythanos.runtime.workers import DataPlane
+from pythanos.web.api.blocks import BlocksAPI
+from pythanos.web.pages import Pages
+from pythanos.workers import Workers
+
+COMPONENT = "store"
+
+
+class StoreServiceConfig(ServiceConfig):
+    http_address: str = "0.0.0.0:10906"
+    bucket_web_label: str = ""
+    disable_admin_operations: bool = False
+
+
+class StoreGRPCConfig(GRPCConfig):
+    grpc_address: str = "0.0.0.0:10905"
+
+
+class StoreConfig(Composed):
+    """etc/store.yaml."""
+
+    service: StoreServiceConfig
+    grpc: StoreGRPCConfig
+    objstore: BucketSection
+    selector: SelectorSection
+    gateway: GatewayConfig
+
+
+@dataclass(frozen=True, slots=True)
+class StoreParts:
+    http: HTTPParts
+    data_plane: DataPlane
+    blocks: BucketParts
+    grpc: GRPCService
+
+    def services(self) -> Iterable[Any]:
+        """The table of contents of the daemon, in start order."""
+        return [
+            self.http.probe,
+            self.http.server,
+            self.data_plane,
+            self.http.pool,
+            *self.blocks.services(),
+            self.grpc,
+            self.http.doors,
+        ]
+
+
+def build(config: StoreConfig, platform: Platform) -> StoreParts:
+    """The parts of a store, not started. Raises ConfigError."""
+    registry, clock = platform.registry, platform.clock
+    workers = Workers.threaded()
+    blocks = build_bucket(
+        config.objstore.bucket(),
+        config.gateway,
+        config.selector.rules(),
+        workers,
+        platform,
+        component=COMPONENT,
+        loops=LoopMetrics(registry),
+    )
+    api = BlocksAPI(
+        blocks.store.loaded_metas,
+        blocks.bucket,
+        clock,
+        label=config.service.bucket_web_label,
+        disable_admin_operations=config.service.disable_admin_operations,
+    )
+    pages = Pages({"/loaded": "blocks.html"}, external_prefix=config.service.web.external_prefix)
+    http = build_http(
+        COMPONENT,
+        config.service,
+        platform,
+        routes=[*api.routes(), *pages.routes()],
+        parts=[blocks.sync],
+        flags=flatten(config),
+    )
+    handlers = [
+        (STORE_SERVICE, StoreServicer(blocks.store, registry).handler()),
+        (INFO_SERVICE, InfoServicer(COMPONENT, blocks.store).handler()),
+    ]
+    limits = ServerLimits(max_connection_age_seconds=config.grpc.grpc_server_max_connection_age.seconds)
+
+    def grpc_server() -> GRPCServer:
+        return GRPCServer(config.grpc.grpc_address, handlers, registry=registry, tls=config.grpc.tls(), limits=limits)
+
+    grpc = GRPCService(grpc_server, config.grpc.grpc_grace_period.seconds, platform.reactor)
+    return StoreParts(http, DataPlane(workers), blocks, grpc)
+
+
+class Options(DaemonOptions):
+    """Options of ``twistd pythanos-store``."""
+
+    schema = StoreConfig
+    component = COMPONENT
+
+    def check(self, config: StoreConfig) -> None:
+        config.objstore.bucket()
+        config.selector.rules()
+
+
+def makeService(options: Options) -> IService:
+    return make_service(Daemon(COMPONENT, build), options)

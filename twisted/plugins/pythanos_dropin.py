@@ -1,0 +1,10 @@
+"""The daemons as twistd commands. Each module is imported when its command is chosen, and not before."""
+
+from twisted.application.service import ServiceMaker
+
+store = ServiceMaker(
+    "pythanos store",
+    "pythanos.daemons.store",
+    "pythanos store gateway: serves the blocks of a bucket over gRPC.",
+    "pythanos-store",
+)
