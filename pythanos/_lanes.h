@@ -106,6 +106,38 @@ static inline double pt_add_resets(const pt_rate* r, int64_t k, double increase)
     return increase;
 }
 
+/* The sums of a least squares fit: x, y, xy, xx, each followed by its compensation; x is in seconds from `zero`. */
+typedef struct {
+    double sums[8];
+    int64_t zero;
+    int differs; /* from the first value */
+} pt_fit;
+
+static inline void pt_fit_add(pt_fit* f, int64_t t, double y, double first) {
+    const double x = (double)(t - f->zero) / 1e3;
+    f->differs |= y != first;
+    pt_kahan(x, &f->sums[0], &f->sums[1]);
+    pt_kahan(y, &f->sums[2], &f->sums[3]);
+    pt_kahan(x * y, &f->sums[4], &f->sums[5]);
+    pt_kahan(x * x, &f->sums[6], &f->sums[7]);
+}
+
+/* The slope, or the value `ahead` seconds from `zero`; absent for fewer than two samples. */
+static inline double pt_fit_result(const pt_fit* f, int32_t n, double first, const double* ahead) {
+    double slope, intercept;
+    if (n < 2) return pt_absent_value();
+    if (!f->differs) {
+        slope = isinf(first) ? NAN : 0;
+        intercept = isinf(first) ? NAN : first;
+    } else {
+        const double x = f->sums[0] + f->sums[1], y = f->sums[2] + f->sums[3];
+        const double xy = f->sums[4] + f->sums[5], xx = f->sums[6] + f->sums[7];
+        slope = (xy - x * y / n) / (xx - x * x / n);
+        intercept = y / n - slope * x / n;
+    }
+    return ahead ? slope * *ahead + intercept : slope;
+}
+
 #define PT_JOIN2(a, b) a##b
 #define PT_JOIN(a, b) PT_JOIN2(a, b)
 
@@ -160,6 +192,15 @@ PT_WINDOWS(pt_avg_windows)
 PT_WINDOWS(pt_max_windows)
 PT_WINDOWS(pt_min_windows)
 
+static inline void pt_variance_windows(
+    const double* v, const int32_t* lo, const int32_t* hi, int64_t steps, int root, double* out) {
+    PT_CALL(pt_variance_windows, v, lo, hi, steps, root, out);
+}
+static inline void pt_trend_windows(
+    const int64_t* t, const double* v, const int32_t* lo, const int32_t* hi, int64_t steps, int64_t now, int64_t now_step,
+    const double* ahead, double* out) {
+    PT_CALL(pt_trend_windows, t, v, lo, hi, steps, now, now_step, ahead, out);
+}
 static inline void pt_rate_windows(const pt_rate* r, double* out) { PT_CALL(pt_rate_windows, r, out); }
 static inline int pt_has_drop(const double* v, int64_t n) {
     int found = 0;

@@ -45,19 +45,19 @@ PT_TARGET static inline void PT_NAME(pt_gather)(const double* v, const int32_t* 
     for (int j = 0; j < PT_W; j++) x[j] = v[lo[j] + i];
 }
 
-/* Runs BODY(x) for samples [from, least) of PT_W windows. */
-#define EACH_SAMPLE(from, BODY)                              \
+/* Runs the statements for the samples x, number i in [from, least), of PT_W windows. */
+#define EACH_SAMPLE(from, ...)                               \
     if (dense) {                                             \
         for (int32_t i = (from); i < least; i++) {           \
             const vec x = LOAD(v + lo[k] + i);               \
-            BODY                                             \
+            __VA_ARGS__                                      \
         }                                                    \
     } else {                                                 \
         for (int32_t i = (from); i < least; i++) {           \
             double lane[PT_W];                               \
             PT_NAME(pt_gather)(v, lo + k, i, lane);          \
             const vec x = LOAD(lane);                        \
-            BODY                                             \
+            __VA_ARGS__                                      \
         }                                                    \
     }
 
@@ -300,6 +300,8 @@ PT_TARGET static void PT_NAME(pt_has_inf)(const double* x, int64_t n, int* found
     }
 EXTREME_ROW(pt_max_row, >)
 EXTREME_ROW(pt_min_row, <)
+
+#include "_lanes_moments.h"
 
 #undef vec
 #undef mask

@@ -4,7 +4,6 @@
 # `s.lo` and `s.hi`, and fills `out`, absent where a window has no result. Operations and their order are those of
 # Prometheus' promql/functions.go. Leaves that work on several steps at once are in _lanes.h.
 
-from libc.math cimport NAN, isinf, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
@@ -34,6 +33,11 @@ cdef extern from "_lanes.h" nogil:
     void avg_windows "pt_avg_windows"(const double*, const int32_t*, const int32_t*, int64_t, double*) noexcept
     void max_windows "pt_max_windows"(const double*, const int32_t*, const int32_t*, int64_t, double*) noexcept
     void min_windows "pt_min_windows"(const double*, const int32_t*, const int32_t*, int64_t, double*) noexcept
+    void variance_windows "pt_variance_windows"(
+        const double*, const int32_t*, const int32_t*, int64_t, bint root, double*) noexcept
+    void trend_windows "pt_trend_windows"(
+        const int64_t*, const double*, const int32_t*, const int32_t*, int64_t, int64_t now, int64_t now_step,
+        const double* ahead, double*) noexcept
     void rate_windows "pt_rate_windows"(const Rate*, double*) noexcept
     bint has_drop "pt_has_drop"(const double* v, int64_t n) noexcept
 
@@ -125,66 +129,6 @@ cdef inline void transitions(
             out[k] = s.marks[s.hi[k] - 1] - s.marks[s.lo[k]]
         else:
             out[k] = absent_value()
-
-
-cdef inline void variance(bint root, const double* v, const Windows* w, const Scratch* s, double* out) noexcept nogil:
-    cdef int64_t k
-    cdef int32_t i
-    cdef double count, delta, mean, mean_c, aux, aux_c
-    for k in range(w.steps):
-        if s.hi[k] <= s.lo[k]:
-            out[k] = absent_value()
-            continue
-        count = mean = mean_c = aux = aux_c = 0
-        for i in range(s.lo[k], s.hi[k]):
-            count += 1
-            delta = v[i] - (mean + mean_c)
-            kahan(delta / count, &mean, &mean_c)
-            kahan(delta * (v[i] - (mean + mean_c)), &aux, &aux_c)
-        out[k] = sqrt((aux + aux_c) / count) if root else (aux + aux_c) / count
-
-
-cdef inline void regression(
-    const int64_t* t, const double* v, int32_t n, int64_t zero, double* slope, double* intercept
-) noexcept nogil:
-    """Least squares over n > 1 samples; the intercept is at time `zero`."""
-    cdef double x, sum_x = 0, c_x = 0, sum_y = 0, c_y = 0, sum_xy = 0, c_xy = 0, sum_xx = 0, c_xx = 0
-    cdef bint constant = True
-    cdef int32_t i
-    for i in range(n):
-        constant &= not v[i] != v[0]
-        x = <double>(t[i] - zero) / 1e3
-        kahan(x, &sum_x, &c_x)
-        kahan(v[i], &sum_y, &c_y)
-        kahan(x * v[i], &sum_xy, &c_xy)
-        kahan(x * x, &sum_xx, &c_xx)
-    if constant and v[0] == v[0]:
-        slope[0] = NAN if isinf(v[0]) else 0
-        intercept[0] = NAN if isinf(v[0]) else v[0]
-        return
-    sum_x += c_x
-    sum_y += c_y
-    sum_xy += c_xy
-    sum_xx += c_xx
-    slope[0] = (sum_xy - sum_x * sum_y / n) / (sum_xx - sum_x * sum_x / n)
-    intercept[0] = sum_y / n - slope[0] * sum_x / n
-
-
-cdef inline void trend(
-    bint predict, const int64_t* t, const double* v, const Windows* w, const Scratch* s, const double* ahead, double* out
-) noexcept nogil:
-    cdef int64_t k, zero
-    cdef int32_t lo, n
-    cdef double slope, intercept
-    for k in range(w.steps):
-        lo = s.lo[k]
-        n = s.hi[k] - lo
-        if n < 2:
-            out[k] = absent_value()
-            continue
-        zero = w.eval_start + k * w.eval_step if predict else t[lo]
-        regression(t + lo, v + lo, n, zero, &slope, &intercept)
-        out[k] = slope * ahead[k] + intercept if predict else slope
 
 
 cdef inline void ranked(

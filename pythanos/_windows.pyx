@@ -15,7 +15,8 @@ from libc.stdlib cimport free, malloc
 
 from pythanos._window_leaves cimport (
     Scratch, Windows, absent, absent_value, avg_windows, count_until, force_width, has_stale, last_two, max_windows,
-    min_windows, ranked, rate, smooth, sum_windows, time_of_extreme, transitions, trend, variance,
+    min_windows, ranked, rate, smooth, sum_windows, time_of_extreme, transitions, trend_windows,
+    variance_windows,
 )
 from pythanos._window_starts cimport began_anew, started_rate
 
@@ -198,9 +199,10 @@ cdef void _row(
     elif function == CHANGES or function == RESETS:
         transitions(function == CHANGES, v, n, w, s, out)
     elif function == STDDEV or function == STDVAR:
-        variance(function == STDDEV, v, w, s, out)
+        variance_windows(v, s.lo, s.hi, w.steps, function == STDDEV, out)
     elif function == DERIV or function == PREDICT_LINEAR:
-        trend(function == PREDICT_LINEAR, t, v, w, s, p0, out)
+        # For deriv p0 is NULL.
+        trend_windows(t, v, s.lo, s.hi, w.steps, w.eval_start, w.eval_step, p0, out)
     elif function == QUANTILE or function == MAD:
         ranked(function == MAD, v, w, s, p0, out)
     elif function == SMOOTH:
