@@ -1,10 +1,11 @@
 """Chunks out of fetched byte ranges, put together with their label sets into one SeriesBatch.
 
-Design. A first pass reads each chunk's record where it was fetched (uvarint data length | encoding byte | data | CRC-32C of
-encoding and data), checks it and adds up what it will take; a chunk that goes on after the end of its range is named
-for another fetch. If none is, a second pass copies each label block and the data of its chunks into one arena, series by
-series. Of a Thanos aggregate chunk (encoding 0xFF: five times uvarint length | encoding byte | data, in the order count,
-sum, min, max, counter, length 0 where absent) only the wanted aggregates are copied, as chunk rows of their own.
+Design. A first pass reads each chunk's record where it was fetched (uvarint data length | encoding byte | data |
+CRC-32C of encoding and data), checks it and adds up what it will take; a chunk that goes on after the end of its
+range is named for another fetch. If none is, a second pass copies each label block and the data of its chunks into
+one arena, series by series. Of a Thanos aggregate chunk (encoding 0xFF: five times uvarint length | encoding byte |
+data, in the order count, sum, min, max, counter, length 0 where absent) only the wanted aggregates are copied, as
+chunk rows of their own.
 """
 
 import numpy as np
@@ -157,12 +158,14 @@ cdef class Sources:
 
 def measure(list parts, const int32_t[::1] part, const int64_t[::1] place, *, tuple aggregates=(), bint check_crc=True,
             list files=None, part_start=None):
-    """Checks m chunk records and says what they take: (rows int64[m], sizes int64[m], missing int64[r], needed int64[r]).
+    """Checks m chunk records and says what they take: (rows int64[m], sizes int64[m], missing int64[r], needed
+    int64[r]).
 
-    parts: buffers; chunk i's record is at place[i] of parts[part[i]]. aggregates: the kinds wanted of aggregate chunks. rows:
-    chunk rows that each record gives (1, or its wanted aggregates), sizes: their data bytes. missing: the records that go on
-    after the end of their part, needed: how many bytes each one has (or, for a length that is cut itself, might have).
-    files, part_start: object name and byte offset of each part, for errors. Raises CorruptData.
+    parts: buffers; chunk i's record is at place[i] of parts[part[i]]. aggregates: the kinds wanted of aggregate
+    chunks. rows: chunk rows that each record gives (1, or its wanted aggregates), sizes: their data bytes. missing:
+    the records that go on after the end of their part, needed: how many bytes each one has (or, for a length that is
+    cut itself, might have). files, part_start: object name and byte offset of each part, for errors. Raises
+    CorruptData.
     """
     cdef Sources sources = Sources(parts)
     cdef Py_ssize_t m = part.shape[0], i, r = 0
@@ -216,8 +219,8 @@ def assemble(labels, chunk_start, chunk_mint, chunk_maxt, list parts, const int3
              const int64_t[::1] place, *, const int64_t[::1] rows, const int64_t[::1] sizes, tuple aggregates=()):
     """SeriesBatch of n series and their chunks, all bytes copied into an arena of its own.
 
-    labels: LabelColumn of n. chunk_start: int64[n + 1], chunk_mint, chunk_maxt: int64[m], as in SeriesEntries. parts, part, place,
-    aggregates: as given to `measure`, whose rows and sizes these are and which found nothing missing.
+    labels: LabelColumn of n. chunk_start: int64[n + 1], chunk_mint, chunk_maxt: int64[m], as in SeriesEntries. parts,
+    part, place, aggregates: as given to `measure`, whose rows and sizes these are and which found nothing missing.
     """
     cdef LabelRows label_rows = LabelRows(labels)
     cdef Rows source = label_rows.rows
@@ -232,7 +235,9 @@ def assemble(labels, chunk_start, chunk_mint, chunk_maxt, list parts, const int3
     cdef int count, one
     cdef Growing arena
     cdef bint good = True
-    if starts.shape[0] != n + 1 or mints.shape[0] != m or maxts.shape[0] != m or rows.shape[0] != m or sizes.shape[0] != m:
+    if starts.shape[0] != n + 1 or place.shape[0] != m or rows.shape[0] != m or sizes.shape[0] != m:
+        raise ValueError("columns of different lengths")
+    if mints.shape[0] != m or maxts.shape[0] != m:
         raise ValueError("columns of different lengths")
     if starts[0] != 0 or starts[n] != m:
         raise ValueError("chunk_start does not cover the chunks")

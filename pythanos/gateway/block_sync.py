@@ -32,7 +32,9 @@ class SyncPlan:
 
 
 def plan_sync(loaded: Iterable[str], fetched: FetchedMetas) -> SyncPlan:
-    """New blocks are added, latest first, as queries want these; vanished ones dropped, but not on an incomplete view."""
+    """New blocks are added, latest first, as queries want these; vanished ones dropped, but not on an incomplete
+    view.
+    """
     known = set(loaded)
     add = sorted((meta for ulid, meta in fetched.metas.items() if ulid not in known), key=lambda one: -one.maxt)
     gone = sorted(known - fetched.metas.keys()) if fetched.complete else []

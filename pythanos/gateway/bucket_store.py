@@ -1,7 +1,7 @@
 """BucketStore: the blocks of a bucket served as a Store, without downloading them.
 
-Local disk holds index-headers only; postings, series and chunks are range reads. Everything here runs in the caller's thread
-and, for reads, on the fetch pool.
+Local disk holds index-headers only; postings, series and chunks are range reads. Everything here runs in the caller's
+thread and, for reads, on the fetch pool.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ class BucketStore:
     def sync(self, ctx: RequestContext) -> FetchedMetas:
         """Loads new blocks and drops vanished ones; returns what the bucket has.
 
-        A block that cannot be loaded is logged and left for the next time. Raises BucketUnavailable where the bucket does not
-        answer; an incomplete view adds blocks and drops none.
+        A block that cannot be loaded is logged and left for the next time. Raises BucketUnavailable where the bucket
+        does not answer; an incomplete view adds blocks and drops none.
         """
         fetched = self._fetcher.fetch(ctx)
         plan = plan_sync([block.ulid for block in self._blocks.all()], fetched)

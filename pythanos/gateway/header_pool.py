@@ -1,7 +1,7 @@
 """Index-headers of loaded blocks: on disk next to each other, mapped at once or at first use.
 
-A header that is missing or damaged is built again from the bucket (ST-10). Lazy headers are unmapped after a time without use
-(ST-11); whoever still works with one keeps it alive, as the file is unmapped when its last user is gone.
+A header that is missing or damaged is built again from the bucket (ST-10). Lazy headers are unmapped after a time
+without use (ST-11); whoever still works with one keeps it alive, as the file is unmapped when its last user is gone.
 """
 
 from __future__ import annotations

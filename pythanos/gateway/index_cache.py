@@ -1,8 +1,8 @@
 """The index cache: postings, expanded postings and pages of series entries, kept in memory by last use and by bytes.
 
-Postings are stored in the ``dss`` form (see ``pythanos._postings``). Blocks never change, so an entry is never wrong; it
-leaves when room is needed. Series entries are kept as pages of the index object and not one by one, so that a query
-over a hundred thousand series touches some hundred items.
+Postings are stored in the ``dss`` form (see ``pythanos._postings``). Blocks never change, so an entry is never wrong;
+it leaves when room is needed. Series entries are kept as pages of the index object and not one by one, so that a
+query over a hundred thousand series touches some hundred items.
 """
 
 from __future__ import annotations

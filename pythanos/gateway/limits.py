@@ -76,14 +76,19 @@ class ChunkBudget:
     def held(self) -> int:
         return self._held
 
-    def take(self, amount: int) -> None:
-        """Raises LimitExceeded where the bytes are not there (0: no limit)."""
+    def try_take(self, amount: int) -> bool:
+        """Whether the bytes were there, and so are taken (a size of 0 is no limit)."""
         with self._lock:
             if self._size and self._held + amount > self._size:
-                raise LimitExceeded(
-                    CHUNK_POOL_LIMIT, self._size, f"chunk pool of {self._size} bytes exhausted: {amount} more wanted"
-                )
+                return False
             self._held += amount
+            return True
+
+    def take(self, amount: int) -> None:
+        """Raises LimitExceeded where the bytes are not there."""
+        if not self.try_take(amount):
+            text = f"chunk pool of {self._size} bytes exhausted: {amount} more wanted"
+            raise LimitExceeded(CHUNK_POOL_LIMIT, self._size, text)
 
     def give_back(self, amount: int) -> None:
         with self._lock:

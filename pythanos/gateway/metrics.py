@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 from pythanos.context import DEFAULT_TENANT
 from pythanos.gateway.query_stats import DATA_TYPES, QueryStats
@@ -19,6 +26,37 @@ _POSTINGS_BYTES += (512 * _MB, 768 * _MB, 1024 * _MB)
 
 def _exponential(first: float, factor: float, count: int) -> tuple[float, ...]:
     return tuple(first * factor**power for power in range(count))
+
+
+class BulkHistogram(Collector):
+    """A histogram by tenant that takes whole columns: observing each series by itself would cost more than sending
+    it.
+    """
+
+    def __init__(self, name: str, text: str, buckets: tuple[float, ...], registry: CollectorRegistry) -> None:
+        self._name = name
+        self._text = text
+        self._edges = np.array(buckets, np.float64)
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[NDArray[np.int64], float]] = {}
+        registry.register(self)
+
+    def observe(self, values: NDArray[np.int64], tenant: str) -> None:
+        """Counts every value of int64[n]."""
+        places = np.searchsorted(self._edges, values, side="left")
+        counts = np.bincount(places, minlength=len(self._edges) + 1)
+        with self._lock:
+            before, total = self._seen.get(tenant, (np.zeros_like(counts), 0.0))
+            self._seen[tenant] = (before + counts, total + float(values.sum()))
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        family = HistogramMetricFamily(self._name, self._text, labels=("tenant",))
+        with self._lock:
+            seen = dict(self._seen)
+        edges = [*(repr(float(edge)) for edge in self._edges), "+Inf"]
+        for tenant, (counts, total) in seen.items():
+            family.add_metric((tenant,), list(zip(edges, np.cumsum(counts).tolist(), strict=True)), total)
+        yield family
 
 
 class BlockMetrics:
@@ -55,8 +93,8 @@ class HeaderMetrics:
         def counter(name: str, text: str) -> Counter:
             return Counter(f"{PREFIX}indexheader_{name}", text, registry=registry)
 
-        def seconds(name: str, text: str) -> Histogram:
-            return Histogram(f"{PREFIX}indexheader_{name}", text, buckets=_HEADER_SECONDS, registry=registry)
+        def seconds(name: str, text: str, buckets: tuple[float, ...] = _HEADER_SECONDS) -> Histogram:
+            return Histogram(f"{PREFIX}indexheader_{name}", text, buckets=buckets, registry=registry)
 
         self.lazy_loads = counter("lazy_load_total", "Total number of index-header lazy load operations.")
         self.lazy_load_failures = counter(
@@ -70,7 +108,9 @@ class HeaderMetrics:
             "lazy_load_duration_seconds", "Duration of the index-header lazy loading in seconds."
         )
         self.download_seconds = seconds(
-            "download_duration_seconds", "Duration of the index-header download from objstore in seconds."
+            "download_duration_seconds",
+            "Duration of the index-header download from objstore in seconds.",
+            _LOAD_SECONDS,
         )
         self.load_seconds = seconds("load_duration_seconds", "Duration of the index-header loading in seconds.")
 
@@ -107,10 +147,12 @@ class SelectMetrics:
             "Number of series observed in the final result of a query.",
             _exponential(100, 2, 15),
         )
-        self.sent_chunk_bytes = self._histogram(
-            "sent_chunk_size_bytes",
-            "Size in bytes of the chunks for the single series, which is adequate to the gRPC message size sent to querier.",
+        self.sent_chunk_bytes = BulkHistogram(
+            PREFIX + "sent_chunk_size_bytes",
+            "Size in bytes of the chunks for the single series, which is adequate to the gRPC message size sent to "
+            "querier.",
             _CHUNK_BYTES,
+            registry,
         )
         self.postings_bytes = self._histogram(
             "postings_size_bytes", "Size in bytes of the postings for a single series call.", _POSTINGS_BYTES

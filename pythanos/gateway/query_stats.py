@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 DATA_TYPES = ("postings", "series", "chunks")
 
@@ -75,3 +76,21 @@ class QueryStats:
         """hintspb.QueryStats as integers; zeros left out."""
         with self._lock:
             return {name: int(self._counts[name]) for name in HINT_NAMES if self._counts.get(name)}
+
+
+class Stopwatch:
+    """Adds up the time that jobs took, in whichever threads they ran."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self.seconds = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        begin = self._monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.seconds += self._monotonic() - begin

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from pythanos.gateway.bucket_block import BucketBlock
 from pythanos.gateway.select.block_select import BlockRequest, BlockSelect
 from pythanos.gateway.select.run import SelectRun
@@ -77,10 +79,9 @@ class SeriesAnswer:
 
     def _count(self, batch: SeriesBatch) -> None:
         self._run.stats.add(merged_series_count=len(batch), merged_chunks_count=batch.chunk_count)
-        if not self._request.skip_chunks and len(batch):
-            # One observation a batch, of the mean: an observation per series would cost more than sending it.
-            mean = int(batch.chunk_length.sum()) / len(batch)
-            self._run.metrics.sent_chunk_bytes.labels(self._run.tenant).observe(mean)
+        if not self._request.skip_chunks:
+            before = np.concatenate(([0], np.cumsum(batch.chunk_length, dtype=np.int64)))
+            self._run.metrics.sent_chunk_bytes.observe(np.diff(before[batch.chunk_start]), self._run.tenant)
 
     def _block_request(
         self, block: BucketBlock, matchers: tuple[Matcher, ...], wanted: ClosedRange, share: int

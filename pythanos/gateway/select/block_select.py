@@ -1,8 +1,8 @@
 """One block's part of a request, as a stream of batches in label order.
 
-Three phases, each started for every block before the next one is waited for, so that the round trips of many blocks overlap:
-``begin`` (postings), ``start`` (first series entries), ``start_chunks`` (first chunks). Iteration then keeps reading ahead
-by bytes. Nothing holds more of the answer than that.
+Three phases, each started for every block before the next one is waited for, so that the round trips of many blocks
+overlap: ``begin`` (postings), ``start`` (first series entries), ``start_chunks`` (first chunks). Iteration then keeps
+reading ahead by bytes. Nothing holds more of the answer than that.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ SLICE_BYTES_MIN, SLICE_BYTES_MAX = 256 << 10, 4 << 20
 class BlockRequest:
     """What a request wants of each block of one external label set.
 
-    ``matchers``: those on the series' own labels, at least one. ``external``: labels to merge in, replica labels left out already.
-    ``drop``: replica labels to take out of the series. ``limit`` 0: all series. ``aggregates``: kinds wanted of downsampled
-    chunks. ``prefetch_bytes``: this block's share of what may be on its way.
+    ``matchers``: those on the series' own labels, at least one. ``external``: labels to merge in, replica labels left
+    out already. ``drop``: replica labels to take out of the series. ``limit`` 0: all series. ``aggregates``: kinds
+    wanted of downsampled chunks. ``prefetch_bytes``: this block's share of what may be on its way.
     """
 
     mint: int
@@ -63,6 +63,7 @@ class BlockSelect:
         self._entries: Iterator[SeriesEntries] = iter(())
         self._batches: Iterator[SeriesBatch] = iter(())
         self._stages: list[ReadAhead] = []
+        self._fetches: list[SeriesFetch | ChunksFetch] = []
         share = wanted.prefetch_bytes // 2
         self._slice_bytes = max(SLICE_BYTES_MIN, min(SLICE_BYTES_MAX, share))
         self._stage_bytes = max(share, self._slice_bytes)
@@ -97,6 +98,9 @@ class BlockSelect:
         self._postings.cancel()
         for stage in reversed(self._stages):
             stage.close()
+        for fetch in self._fetches:
+            fetch.observe()
+        self._fetches.clear()
 
     def _in_order(self, expanded: Expanded, header: IndexHeader) -> Iterator[SeriesEntries]:
         wanted = self._wanted
@@ -126,6 +130,7 @@ class BlockSelect:
     def _series_stage(
         self, series: SeriesFetch, runs: Iterable[NDArray[np.uint32]]
     ) -> ReadAhead[NDArray[np.uint32], SeriesEntries]:
+        self._fetches.append(series)
         slices = (part for refs in runs for part in series.slices(refs, self._items_max(), self._slice_bytes))
         return self._stage(ReadAhead(self._run.fetch, series.read, slices, bytes_max=self._stage_bytes))
 
@@ -141,6 +146,7 @@ class BlockSelect:
 
     def _with_chunks(self) -> Iterator[SeriesBatch]:
         chunks = ChunksFetch(self._run, self._block, self._wanted.aggregates)
+        self._fetches.append(chunks)
         slices = (
             part for entries in self._entries for part in chunks.slices(entries, self._items_max(), self._slice_bytes)
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pythanos._assemble import assemble, measure
 from pythanos.errors import CorruptData
+from pythanos.gateway.query_stats import Stopwatch
 from pythanos.gateway.select.partitioner import cut, partition
 from pythanos.gateway.select.run import SelectableBlock, SelectRun, read_range
 from pythanos.model.entries import SeriesEntries
@@ -34,6 +35,13 @@ class ChunksFetch:
         self._block = block
         self._aggregates = aggregates
         self._estimate = block.chunk_bytes_max + CRC_BYTES
+        self._reading = Stopwatch(run.ctx.monotonic)
+        self._working = Stopwatch(run.ctx.monotonic)
+
+    def observe(self) -> None:
+        """Publishes how long all reads took; for the end of the request."""
+        self._run.metrics.chunks_seconds.labels(self._run.tenant).observe(self._reading.seconds)
+        self._run.metrics.chunks_sum_seconds.labels(self._run.tenant).observe(self._working.seconds)
 
     def slices(self, entries: SeriesEntries, items_max: int, bytes_max: int) -> Iterator[tuple[SeriesEntries, int]]:
         """(entries, bytes that reading their chunks takes), small enough for one job each."""
@@ -55,6 +63,10 @@ class ChunksFetch:
     def read(self, entries: SeriesEntries) -> SeriesBatch:
         """The entries with their chunks. Raises CorruptData naming object and offset, LimitExceeded."""
         self._run.ctx.check()
+        with self._working.running():
+            return self._read_batch(entries)
+
+    def _read_batch(self, entries: SeriesEntries) -> SeriesBatch:
         place = self._places(entries.chunk_ref)
         order = None if len(place) < 2 or bool((place[1:] >= place[:-1]).all()) else np.argsort(place, kind="stable")
         ordered = place if order is None else place[order]
@@ -133,7 +145,8 @@ class ChunksFetch:
         return self._block.segments[segment], start - base, end - base
 
     def _read(self, name: str, start: int, end: int, items: int) -> bytes:
-        data = read_range(self._block.bucket, name, start, end)
+        with self._reading.running():
+            data = read_range(self._block.bucket, name, start, end)
         self._run.stats.fetched("chunks", items, len(data))
         return data
 

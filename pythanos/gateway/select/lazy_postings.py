@@ -19,7 +19,9 @@ KEYS_LIMIT, POSTINGS_SIZE = "keys_limit", "postings_size"
 
 @dataclass(frozen=True, slots=True)
 class LazyPlan:
-    """The groups to use, with ``lazy`` set; ``reasons`` has one (reason, postings bytes not fetched) for each lazy one."""
+    """The groups to use, with ``lazy`` set; ``reasons`` has one (reason, postings bytes not fetched) for each lazy
+    one.
+    """
 
     groups: tuple[PostingGroup, ...]
     reasons: tuple[tuple[str, int], ...] = ()

@@ -1,15 +1,17 @@
 """Keeps a block's series in label order when external labels come in and replica labels go out (XC-40).
 
 A block holds its series sorted by their own labels. Adding labels to all of them keeps that order but for one case: a
-label set that begins another one, ``{a="1"}`` and ``{a="1", b="2"}``, changes places with it when ``c="3"`` is added. Such a
-series can only move behind those that it begins, so a batch of look-ahead and the few series that wait for their turn
-are all that is held (``in_label_order``). Taking a label out of the series themselves, or overwriting one, can move a series
-anywhere; then the labels alone are read first, sorted, and the series read in that order (``sorted_refs``).
+label set that begins another one, ``{a="1"}`` and ``{a="1", b="2"}``, changes places with it when ``c="3"`` is added.
+Such a series can only move behind those that it begins, so a batch of look-ahead and the few series that wait for
+their turn are all that is held (``in_label_order``). Taking a label out of the series themselves, or overwriting one,
+can move a series anywhere; then the labels alone are read first, sorted, and the series read in that order
+(``sorted_refs``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,8 +81,9 @@ def sorted_refs(
 ) -> Iterator[NDArray[np.uint32]]:
     """References in the order of their label sets, in runs.
 
-    ``batches``: references, rising, and the label sets that the series will have. Held are the label sets of one run: of all
-    series, or with ``by_metric`` (the metric name is the first label of all that have one, and stays) of one metric.
+    ``batches``: references, rising, and the label sets that the series will have. Held are the label sets of one run:
+    of all series, or with ``by_metric`` (the metric name is the first label of all that have one, and stays) of one
+    metric.
     """
     refs: list[NDArray[np.uint32]] = []
     labels: list[LabelColumn] = []
@@ -102,7 +105,7 @@ def _metrics(labels: LabelColumn) -> Iterator[tuple[int, int, str]]:
     """(first row, end, metric name) of the runs of one metric."""
     index, names = _labels.value_index(labels, METRIC_NAME)
     edges = [0, *(np.flatnonzero(np.diff(index)) + 1).tolist(), len(index)]
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         if start < end:
             yield start, end, names[index[start]]
 

@@ -58,8 +58,8 @@ def cut(
     """Slices ``(first, last + 1, bytes)`` of n ranges, in the order given, each to be read as one job.
 
     A slice has at most ``items_max`` ranges, and takes about ``parts_max`` reads and ``bytes_max`` bytes, gaps that a
-    read spans included; a single range may take more. Where the ranges do not rise, a slice may take several times that,
-    for else it would be tiny.
+    read spans included; a single range may take more. Where the ranges do not rise, a slice may take several times
+    that, for else it would be tiny.
     """
     if len(start) and bool((start[1:] >= start[:-1]).all()):
         return _cut_rising(start, end, items_max, bytes_max, parts_max, gap_bytes_max)

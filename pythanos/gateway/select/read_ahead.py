@@ -15,8 +15,9 @@ R = TypeVar("R")
 
 
 class ReadAhead(Generic[T, R]):
-    """An iterator over ``job(item)`` for (item, bytes) pairs, in their order, with at most ``bytes_max`` begun and not
-    yet passed by (one job at least). ``budget`` is charged as long. ``begin`` may start jobs before the first ``next``.
+    """An iterator over ``job(item)`` for (item, bytes) pairs, in their order, with at most ``bytes_max`` begun and
+    not yet passed by (one job at least). ``budget`` is charged as long; where it is short no job begins before its
+    turn, and one whose turn it is raises LimitExceeded. ``begin`` may start jobs before the first ``next``.
 
     Closing cancels the jobs that have not begun and waits for those that have, so that what they use may then go.
     """
@@ -52,9 +53,11 @@ class ReadAhead(Generic[T, R]):
             item, size = self._next
             if self._held and self._held + size > self._bytes_max:
                 return
-            self._next = None
-            if self._budget is not None:
+            if self._budget is not None and not self._budget.try_take(size):
+                if self._waiting:
+                    return
                 self._budget.take(size)
+            self._next = None
             self._held += size
             self._waiting.append((self._pool.submit(self._job, item), size))
 

@@ -68,7 +68,9 @@ class SelectableBlock(Protocol):
 
 
 def read_range(bucket: Bucket, name: str, start: int, end: int) -> bytes:
-    """Bytes ``[start, end)`` of an object, fewer where it ends before. Raises CorruptData where ``start`` is past its end."""
+    """Bytes ``[start, end)`` of an object, fewer where it ends before. Raises CorruptData where ``start`` is past its
+    end.
+    """
     data = bucket.get_range(name, start, end - start)
     if not data:
         raise CorruptData(name, start, "object ends early")

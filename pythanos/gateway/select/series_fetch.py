@@ -1,7 +1,7 @@
 """Reads series entries of one block: labels with the external ones merged in, and where the chunks are.
 
-Entries lie in the order of their references, so a run of them is one range read. Ranges are read, and cached, in whole pages of
-the index object. An entry longer than was estimated is fetched again (ST-18).
+Entries lie in the order of their references, so a run of them is one range read. Ranges are read, and cached, in
+whole pages of the index object. An entry longer than was estimated is fetched again (ST-18).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pythanos._index import decode_series
 from pythanos._labels import shard_mask, value_index
 from pythanos.errors import CorruptData
 from pythanos.gateway.index_cache import SERIES
+from pythanos.gateway.query_stats import Stopwatch
 from pythanos.gateway.select.partitioner import Parts, cut, partition
 from pythanos.gateway.select.run import SelectableBlock, SelectRun, read_range
 from pythanos.model.entries import SeriesEntries
@@ -33,8 +34,8 @@ REFETCHES_MAX = 3
 class EntryFilter:
     """Which entries to keep, and what of them.
 
-    ``[mint, maxt]`` ms: series without a chunk in it are left out. ``external``: label block to merge in; ``drop``: names to leave
-    out. ``lazy``: matchers on the series' own labels. ``skip_chunks``: labels only.
+    ``[mint, maxt]`` ms: series without a chunk in it are left out. ``external``: label block to merge in; ``drop``:
+    names to leave out. ``lazy``: matchers on the series' own labels. ``skip_chunks``: labels only.
     """
 
     mint: int
@@ -55,6 +56,11 @@ class SeriesFetch:
         self._symbols = header.symbols
         self._alignment = ENTRY_ALIGNMENT if header.index_version >= 2 else 1
         self._wanted = wanted
+        self._watch = Stopwatch(run.ctx.monotonic)
+
+    def observe(self) -> None:
+        """Publishes how long all reads took; for the end of the request."""
+        self._run.metrics.series_sum_seconds.labels(self._run.tenant).observe(self._watch.seconds)
 
     def slices(
         self, refs: NDArray[np.uint32], items_max: int, bytes_max: int
@@ -68,6 +74,10 @@ class SeriesFetch:
     def read(self, refs: NDArray[np.uint32]) -> SeriesEntries:
         """The entries of some references, in their order, filtered. Raises CorruptData, LimitExceeded."""
         self._run.ctx.check()
+        with self._watch.running():
+            return self._read_entries(refs)
+
+    def _read_entries(self, refs: NDArray[np.uint32]) -> SeriesEntries:
         begin = self._run.ctx.monotonic()
         place = self._places(refs)
         order = None if len(place) < 2 or bool((place[1:] >= place[:-1]).all()) else np.argsort(place, kind="stable")

@@ -1,8 +1,8 @@
 """Matchers made ready for many label values: the set of values that a pattern names, or a fast test.
 
-Most patterns that people write are alternatives of literals with ``.*`` and ``.+`` between them. Those are read here into
-*forms*; a pattern without wildcards is a set, one with a few becomes a ``re`` without nested repetition. Everything
-else is left to RE2, which is linear but costs ten times as much per value from Python.
+Most patterns that people write are alternatives of literals with ``.*`` and ``.+`` between them. Those are read here
+into *forms*; a pattern without wildcards is a set, one with a few becomes a ``re`` without nested repetition.
+Everything else is left to RE2, which is linear but costs ten times as much per value from Python.
 """
 
 from __future__ import annotations

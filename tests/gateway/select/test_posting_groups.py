@@ -49,7 +49,8 @@ CONDITIONS = [
     for name in ("n", "i", "missing")
     for kind, value in [
         (EQ, "1"), (EQ, "a"), (EQ, ""), (EQ, "nothing"), (NEQ, "1"), (NEQ, "a"), (NEQ, ""), (NEQ, "nothing"),
-        (RE, "1"), (RE, "a|b"), (RE, "a|"), (RE, ""), (RE, ".*"), (RE, ".+"), (RE, "2.*"), (RE, "^a?$"), (RE, "nothing"),
+        (RE, "1"), (RE, "a|b"), (RE, "a|"), (RE, ""), (RE, ".*"), (RE, ".+"), (RE, "2.*"), (RE, "^a?$"),
+        (RE, "nothing"),
         (NRE, "1"), (NRE, "a|b"), (NRE, "a|"), (NRE, ""), (NRE, ".*"), (NRE, ".+"), (NRE, "2.*"), (NRE, "^a?$"),
     ]
 ]  # fmt: skip

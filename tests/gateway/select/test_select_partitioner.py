@@ -1,5 +1,7 @@
 """Joining byte ranges (ST-17) and cutting them into jobs."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +45,7 @@ def test_each_range_lies_in_its_part_and_parts_are_farther_apart_than_the_gap(ra
         assert start == ordered[first][0]
         assert end == max(range_end for _, range_end in ordered[first:stop])
     assert [first for _, _, first, _ in found] == [0] + [stop for _, _, _, stop in found[:-1]]
-    assert all(after[0] - before[1] > gap for before, after in zip(found, found[1:], strict=False))
+    assert all(after[0] - before[1] > gap for before, after in itertools.pairwise(found))
 
 
 @given(
