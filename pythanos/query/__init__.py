@@ -1,1 +1,1 @@
-"""The querier: which endpoints there are, and their series as what the PromQL engine reads."""
+"""The querier: which endpoints there are, and their series as what PromQL reads."""

@@ -1,42 +1,36 @@
-"""StoreQueryable: a Store as the engine's source of samples, with resolution, aggregate and deduplication chosen."""
+"""StoreQueryable: a Store as the engine reads it, its batches deduplicated while they are decoded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pythanos import _dedup
+from pythanos._dedup import CHAIN, NAIVE, PENALTY, decode_series
 from pythanos.context import RequestContext
 from pythanos.model.matchers import Matcher
-from pythanos.model.resolution import COUNT, COUNTER, MAX, MIN, SUM
 from pythanos.model.series import LabelColumn, SampleBatch, SeriesBatch
 from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
-from pythanos.storeapi.batches import StoreWarning
+from pythanos.query.aggregates import COUNTER_FUNCTIONS, aggregate_for, max_resolution_for, requested_aggregates
+from pythanos.storeapi.batches import SeriesFrame, StoreWarning
 from pythanos.storeapi.merge import slice_batch
 from pythanos.storeapi.requests import PartialResponse, QueryHints, SeriesRequest, ShardInfo
 from pythanos.storeapi.store import Store
 
-ALGORITHMS = {"penalty": _dedup.PENALTY, "chain": _dedup.CHAIN}
+# The names of ``deduplication.func``.
+ALGORITHMS = {"penalty": PENALTY, "chain": CHAIN}
 
-# Large messages: a batch is a job of the engine, and a job of a millisecond is worth a thread.
-BATCH_SERIES = 1024
-
-# These need two samples in their range, so a resolution of more than half of it would starve them (QU-21).
-TWO_SAMPLE_FUNCTIONS = frozenset(
-    (
-        "rate", "irate", "increase", "delta", "idelta", "deriv", "predict_linear", "holt_winters",
-        "double_exponential_smoothing", "xrate", "xincrease", "xdelta",
-    )
-)  # fmt: skip
-COUNTER_FUNCTIONS = frozenset(("rate", "irate", "increase", "resets", "xrate", "xincrease"))
+# A batch is to be large enough to be worth a kernel call, and small enough to be held by the dozen.
+BATCH_BYTES = 1 << 20
+BATCH_SIZE_MIN, BATCH_SIZE_MAX = 64, 1024
+LABEL_BYTES, BYTES_PER_SAMPLE, SCRAPE_MS = 300, 2, 15_000
 
 
 @dataclass(frozen=True, slots=True)
 class SelectOptions:
-    """What a request says about how its series are fetched.
+    """How the selects of one query ask the store.
 
-    ``replica_labels`` are taken out, and the replicas made one, where ``dedup`` is set. ``deduplication`` is a key of
-    ALGORITHMS.
+    replica_labels: what tells replicas apart; with ``dedup`` they are dropped and the replicas made one. deduplication:
+    a key of ALGORITHMS. max_resolution_ms: the coarsest resolution allowed, 0 for raw.
     """
 
     dedup: bool = True
@@ -49,7 +43,7 @@ class SelectOptions:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How a selection's chunks become samples, in the words of ``_dedup.decode_series``. Times in ms, both inside."""
+    """How the chunks of a select become samples: the arguments of ``decode_series``."""
 
     mint: int
     maxt: int
@@ -58,28 +52,21 @@ class Decoding:
     counter: bool
 
 
+@dataclass(frozen=True, slots=True)
 class EncodedBatch:
-    """A SeriesBatch that waits to be decoded; implements ``promql.queryable.EncodedSeries``."""
+    """EncodedSeries over one batch of a store's answer."""
 
-    __slots__ = ("_batch", "_decoding")
-
-    def __init__(self, batch: SeriesBatch, decoding: Decoding) -> None:
-        self._batch = batch
-        self._decoding = decoding
+    batch: SeriesBatch
+    decoding: Decoding
 
     @property
     def labels(self) -> LabelColumn:
-        return self._batch.labels
-
-    def part(self, first: int, last: int) -> EncodedBatch:
-        """The series [first, last) on their own, sharing the arena."""
-        return EncodedBatch(slice_batch(self._batch, first, last), self._decoding)
+        return self.batch.labels
 
     def decode(self) -> SampleBatch:
-        """The deduplicated samples in the selection's range. Raises CorruptData."""
-        how = self._decoding
-        return _dedup.decode_series(
-            self._batch,
+        how = self.decoding
+        return decode_series(
+            self.batch,
             mint=how.mint,
             maxt=how.maxt,
             aggregate=how.aggregate,
@@ -88,27 +75,29 @@ class EncodedBatch:
             file="chunk of a series response",
         )
 
+    def part(self, start: int, stop: int) -> EncodedBatch:
+        return EncodedBatch(slice_batch(self.batch, start, stop), self.decoding)
+
 
 class StoreQueryable:
-    """Selects from one Store (a fan-out, a bucket) for one request."""
+    """The series of a store for one query; what varies between queries stands in the options."""
 
     def __init__(self, store: Store, options: SelectOptions) -> None:
         self._store = store
         self._options = options
 
     def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection:
-        request = self.request(matchers, hints)
+        """The series that match, asked for at once. Raises what ``Store.series`` raises, here or while it is read."""
+        warnings: list[str] = []
         decoding = Decoding(
-            mint=hints.mint,
-            maxt=hints.maxt,
-            aggregate=decoded_aggregate(hints.func),
-            # Without replicas to tell apart, chunks that overlap are still read without repeating a timestamp.
-            algorithm=ALGORITHMS[self._options.deduplication] if self._dedups else _dedup.NAIVE,
-            counter=hints.func in COUNTER_FUNCTIONS,
+            hints.mint,
+            hints.maxt,
+            aggregate_for(hints.func),
+            ALGORITHMS[self._options.deduplication] if self._dedups else NAIVE,
+            self._dedups and hints.func in COUNTER_FUNCTIONS,
         )
-        selection = Selection(iter(()))
-        selection.batches = self._batches(ctx, request, decoding, selection.warnings)
-        return selection
+        frames = self._store.series(ctx, self.request(matchers, hints))
+        return Selection(_batches(ctx, frames, decoding, warnings), warnings)
 
     @property
     def _dedups(self) -> bool:
@@ -117,15 +106,12 @@ class StoreQueryable:
     def request(self, matchers: tuple[Matcher, ...], hints: SelectHints) -> SeriesRequest:
         """What the store is asked for one selector."""
         options = self._options
-        resolution = options.max_resolution_ms
-        if hints.func in TWO_SAMPLE_FUNCTIONS and hints.range_ms:
-            resolution = min(resolution, hints.range_ms // 2)
         return SeriesRequest(
-            mint=hints.mint,
-            maxt=hints.maxt,
-            matchers=matchers,
-            max_resolution_ms=resolution,
-            aggregates=aggregates_of(hints.func),
+            hints.mint,
+            hints.maxt,
+            matchers,
+            max_resolution_ms=max_resolution_for(hints.func, hints.range_ms, options.max_resolution_ms),
+            aggregates=requested_aggregates(aggregate_for(hints.func)),
             partial_response=PartialResponse.WARN if options.partial_response else PartialResponse.ABORT,
             step_ms=hints.step_ms,
             range_ms=hints.range_ms,
@@ -139,35 +125,28 @@ class StoreQueryable:
             shard=options.shard,
             without_replica_labels=options.replica_labels if self._dedups else (),
             limit=hints.limit,
-            response_batch_size=BATCH_SERIES,
+            response_batch_size=batch_size_for(hints.maxt - hints.mint),
         )
 
-    def _batches(
-        self, ctx: RequestContext, request: SeriesRequest, decoding: Decoding, warnings: list[str]
-    ) -> Iterator[EncodedSeries]:
-        for frame in self._store.series(ctx, request):
+
+def batch_size_for(range_ms: int) -> int:
+    """Series per batch, so that a batch of raw samples of a usual scrape interval is about BATCH_BYTES."""
+    series_bytes = LABEL_BYTES + BYTES_PER_SAMPLE * max(range_ms, 0) // SCRAPE_MS
+    return max(BATCH_SIZE_MIN, min(BATCH_SIZE_MAX, BATCH_BYTES // series_bytes))
+
+
+def _batches(
+    ctx: RequestContext, frames: Iterator[SeriesFrame], decoding: Decoding, warnings: list[str]
+) -> Iterator[EncodedSeries]:
+    """Batches as they come; warnings are added to the list, each text once."""
+    try:
+        for frame in frames:
+            ctx.check()
             if isinstance(frame, SeriesBatch):
                 yield EncodedBatch(frame, decoding)
             elif isinstance(frame, StoreWarning) and frame.message not in warnings:
                 warnings.append(frame.message)
-
-
-def aggregates_of(func: str) -> tuple[int, ...]:
-    """The aggregates that a downsampled block is asked for, by the function round the selector (QU-22)."""
-    if func == "min" or func.startswith("min_"):
-        return (MIN,)
-    if func == "max" or func.startswith("max_"):
-        return (MAX,)
-    if func == "count" or func.startswith("count_"):
-        return (COUNT,)
-    if func == "sum_over_time":
-        return (SUM,)
-    if func in COUNTER_FUNCTIONS:
-        return (COUNTER,)
-    return (COUNT, SUM)
-
-
-def decoded_aggregate(func: str) -> int:
-    """What one sample of a downsampled block stands for: one of the aggregates, or the average of its window."""
-    asked = aggregates_of(func)
-    return asked[0] if len(asked) == 1 else _dedup.AVERAGE
+    finally:
+        close = getattr(frames, "close", None)
+        if close is not None:
+            close()

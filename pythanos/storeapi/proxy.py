@@ -101,8 +101,8 @@ class _Answer:
 class ProxyStore:
     """A Store over ``endpoints()``. Frozen: a copy with other ``store_matchers`` serves one request.
 
-    pool: where the streams of several endpoints are pulled; one thread per stream, so it must have room for all of them
-    at once. response_timeout_ms: the most between two frames of an endpoint, 0 for no limit. look_ahead: frames held for
+    pool: where the streams of several endpoints are pulled; one thread per stream, so it must have room for all at
+    once. response_timeout_ms: the most between two frames of an endpoint, 0 for no limit. look_ahead: frames held for
     each. store_matchers: matcher sets over ``__address__``, of which one must match; empty: every endpoint.
     """
 

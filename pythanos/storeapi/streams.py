@@ -8,9 +8,12 @@ from collections.abc import Iterator
 
 from pythanos.context import RequestContext
 from pythanos.errors import EndpointUnavailable, QueryTimeout
-from pythanos.storeapi.batches import SeriesFrame
+from pythanos.storeapi.batches import SeriesBatch, SeriesFrame
 from pythanos.units import Duration
 from pythanos.workers import Pool
+
+# A stream that holds so many bytes is not read further, however few frames they are.
+LOOK_AHEAD_BYTES = 16 << 20
 
 
 class FrameTimeout(EndpointUnavailable):
@@ -18,7 +21,7 @@ class FrameTimeout(EndpointUnavailable):
 
 
 class PulledStream:
-    """Iterates over ``source``, which a pool thread reads up to ``look_ahead`` frames ahead.
+    """Iterates over ``source``, which a pool thread reads up to ``look_ahead`` frames, or 16 MiB, ahead.
 
     ``ctx`` is the stream's own context: giving up cancels it, which is how a source that waits for the network ends.
     Raises what the source raised, FrameTimeout after ``frame_timeout_ms`` (0: never) without a frame, QueryTimeout and
@@ -40,6 +43,7 @@ class PulledStream:
         self._frame_timeout_ms = frame_timeout_ms
         self._changed = threading.Condition()
         self._frames: deque[SeriesFrame] = deque()
+        self._held_bytes = 0
         self._error: BaseException | None = None
         self._done = False
         self._closed = False
@@ -58,7 +62,9 @@ class PulledStream:
                     self._out_of_patience()
             if self._frames:
                 self._changed.notify_all()
-                return self._frames.popleft()
+                frame = self._frames.popleft()
+                self._held_bytes -= _size(frame)
+                return frame
             if self._error is not None:
                 error, self._error = self._error, None
                 raise error
@@ -112,6 +118,10 @@ class PulledStream:
                 self._changed.notify_all()
 
     @property
+    def _is_full(self) -> bool:
+        return len(self._frames) >= self._look_ahead or self._held_bytes >= LOOK_AHEAD_BYTES
+
+    @property
     def _unwanted(self) -> bool:
         return self._closed or self._ctx.canceled
 
@@ -119,8 +129,13 @@ class PulledStream:
         """Queues a frame, waiting for room; False where nobody wants it any more."""
         with self._changed:
             self._frames.append(frame)
+            self._held_bytes += _size(frame)
             self._changed.notify_all()
-            while len(self._frames) >= self._look_ahead and not self._unwanted:
+            while self._is_full and not self._unwanted:
                 self._changed.wait()
             self._asked_at = self._ctx.monotonic()
             return not self._unwanted
+
+
+def _size(frame: SeriesFrame) -> int:
+    return len(frame.labels.arena) if isinstance(frame, SeriesBatch) else 0

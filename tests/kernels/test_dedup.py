@@ -216,7 +216,7 @@ def cut_at(samples: list, sizes: list) -> list:
     return out
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @example(([], 0.1, [(0, 0.25, []), (1, 0.0, [(20, 566)])]), [5, 20, 111])
 @example(([367], 500.0, [(0, 0.0, [(20, 401)]), (2, 0.0, [(20, 26), (331, 210)]), (90, 0.0, [])]), [5])
 @example(([2679], 500.0, [(2, 0.06, []), (1, 0.22, []), (3, 0.04, [])]), [8, 74, 117])
@@ -240,7 +240,7 @@ def test_replicas_of_one_counter_have_no_gap_and_no_false_reset(fleet, sizes):
     assert abs(increase(found) - rise) <= slope * (gap * len(resets) + 1) + 1e-6
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(fleets, st.lists(st.integers(5, 130), min_size=1, max_size=4))
 def test_a_gauge_is_never_changed(fleet, sizes):
     """Without a counter function every sample of the result is a sample of some replica."""
