@@ -8,3 +8,10 @@ store = ServiceMaker(
     "pythanos store gateway: serves the blocks of a bucket over gRPC.",
     "pythanos-store",
 )
+
+all_in_one = ServiceMaker(
+    "pythanos",
+    "pythanos.daemons.all_in_one",
+    "pythanos in one process: a bucket's blocks, PromQL over them, and pages.",
+    "pythanos",
+)

@@ -15,9 +15,9 @@ from pythanos.model.gojson import go_json
 from pythanos.model.matchers import Matcher
 from pythanos.promql.engine import Engine, InstantQuery, QueryResult, RangeQuery
 from pythanos.promql.queryable import Queryable
+from pythanos.query.queryable import SelectOptions
 from pythanos.runtime.clock import Clock
 from pythanos.runtime.gate import Gate
-from pythanos.storeapi.requests import ShardInfo
 from pythanos.web.api import params
 from pythanos.web.api.responses import success_printed
 from pythanos.web.api.results import print_value
@@ -38,25 +38,16 @@ class QuerySettings:
     dynamic_lookback: bool = True
     default_step_ms: int = 1000
     replica_labels: tuple[str, ...] = ()
+    deduplication: str = "penalty"
     partial_response: bool = True
     auto_downsampling: bool = False
     instant_max_resolution_ms: int = 0
     default_metadata_range_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SelectParams:
-    """What a request says about how series are fetched from the stores."""
-
-    dedup: bool
-    replica_labels: tuple[str, ...]
-    store_matchers: tuple[tuple[Matcher, ...], ...]
-    max_resolution_ms: int
-    partial_response: bool
-    shard: ShardInfo | None = None
-
-
-QueryableFactory = Callable[[SelectParams], Queryable]
+StoreMatchers = tuple[tuple[Matcher, ...], ...]
+# From how series are fetched and the matchers of ``storeMatch[]`` to where they come from.
+QueryableFactory = Callable[[SelectOptions, StoreMatchers], Queryable]
 
 
 class QueryAPI:
@@ -93,10 +84,10 @@ class QueryAPI:
         args = request.args
         time_ms = params.time_or(args, "time", self._clock.now_ms())
         limit_time(request.context, args, self._settings.timeout_ms)
-        select = self._select_params(args, self._settings.instant_max_resolution_ms)
+        select = self._select_options(args, self._settings.instant_max_resolution_ms)
         _check_engine(args)
         query = InstantQuery(args.get("query"), time_ms, self._lookback_ms(args, select.max_resolution_ms))
-        queryable = self._queryables(select)
+        queryable = self._queryables(select, params.selectors(args.all("storeMatch[]")))
         timer = _Timer(self._clock)
         with self._gate.enter(request.context):
             timer.entered()
@@ -112,11 +103,11 @@ class QueryAPI:
         step_ms = self._step_ms(args, start_ms, end_ms)
         limit_time(request.context, args, self._settings.timeout_ms)
         # Without a resolution given, at least five samples fit between two steps.
-        select = self._select_params(args, step_ms // 5)
+        select = self._select_options(args, step_ms // 5)
         _check_engine(args)
         lookback_ms = self._lookback_ms(args, select.max_resolution_ms)
         query = RangeQuery(args.get("query"), start_ms, end_ms, step_ms, lookback_ms)
-        queryable = self._queryables(select)
+        queryable = self._queryables(select, params.selectors(args.all("storeMatch[]")))
         timer = _Timer(self._clock)
         with self._gate.enter(request.context):
             timer.entered()
@@ -136,12 +127,12 @@ class QueryAPI:
             )
         return step_ns // 1_000_000
 
-    def _select_params(self, args: Args, auto_ms: int) -> SelectParams:
+    def _select_options(self, args: Args, auto_ms: int) -> SelectOptions:
         settings = self._settings
-        return SelectParams(
+        return SelectOptions(
             dedup=params.named(args, "dedup", params.parse_bool, True),
             replica_labels=args.all("replicaLabels[]") or settings.replica_labels,
-            store_matchers=params.selectors(args.all("storeMatch[]")),
+            algorithm=settings.deduplication,
             max_resolution_ms=params.max_resolution_ms(args, auto_ms, auto_downsampling=settings.auto_downsampling),
             partial_response=params.named(args, "partial_response", params.parse_bool, settings.partial_response),
             shard=params.shard_info(args),

@@ -1,0 +1,126 @@
+"""``pythanos``: store and query in one process over one bucket, with nothing but function calls between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.application.service import IService
+
+from pythanos.config import Composed, flatten
+from pythanos.daemons.bucket import BucketParts, build_bucket
+from pythanos.daemons.http import HTTPParts, build_http
+from pythanos.daemons.launch import Daemon, make_service
+from pythanos.daemons.options import DaemonOptions
+from pythanos.daemons.querying import QueryParts, QuerySection, build_query
+from pythanos.daemons.sections import BucketSection, SelectorSection, ServiceConfig
+from pythanos.gateway.config import GatewayConfig
+from pythanos.runtime.loops import LoopMetrics
+from pythanos.runtime.platform import Platform
+from pythanos.runtime.workers import DataPlane
+from pythanos.storeapi.proxy import Endpoint, ProxyMetrics, ProxyStore
+from pythanos.web.api.blocks import BlocksAPI
+from pythanos.web.api.stores import EndpointStatus, StoresAPI
+from pythanos.web.pages import Pages
+from pythanos.workers import Workers
+
+COMPONENT = "all-in-one"
+BUCKET_ENDPOINT = "bucket"
+
+
+class AllInOneServiceConfig(ServiceConfig):
+    http_address: str = "127.0.0.1:10904"
+    bucket_web_label: str = ""
+    disable_admin_operations: bool = False
+
+
+class AllInOneConfig(Composed):
+    """etc/pythanos.yaml."""
+
+    service: AllInOneServiceConfig
+    objstore: BucketSection
+    selector: SelectorSection
+    gateway: GatewayConfig
+    query: QuerySection
+
+
+@dataclass(frozen=True, slots=True)
+class AllInOneParts:
+    http: HTTPParts
+    data_plane: DataPlane
+    blocks: BucketParts
+    proxy: ProxyStore
+    query: QueryParts
+
+    def services(self) -> Iterable[Any]:
+        """The table of contents of the daemon, in start order."""
+        return [
+            self.http.probe,
+            self.http.server,
+            self.data_plane,
+            *self.blocks.services(),
+            self.http.pool,
+            self.http.doors,
+        ]
+
+
+def build(config: AllInOneConfig, platform: Platform) -> AllInOneParts:
+    """The parts, not started. Raises ConfigError."""
+    registry, clock = platform.registry, platform.clock
+    workers = Workers.threaded()
+    blocks = build_bucket(
+        config.objstore.bucket(),
+        config.gateway,
+        config.selector.rules(),
+        workers,
+        platform,
+        component=COMPONENT,
+        loops=LoopMetrics(registry),
+    )
+    store = blocks.store
+    proxy = ProxyStore(
+        lambda: [Endpoint(BUCKET_ENDPOINT, store, store.info(), local=True)], workers.fetch, ProxyMetrics(registry)
+    )
+    query = build_query(config.query, proxy, workers, platform)
+    blocks_api = BlocksAPI(
+        store.loaded_metas,
+        blocks.bucket,
+        clock,
+        label=config.service.bucket_web_label,
+        disable_admin_operations=config.service.disable_admin_operations,
+    )
+
+    def endpoints() -> list[EndpointStatus]:
+        info = store.info()
+        return [EndpointStatus(BUCKET_ENDPOINT, "store", info.mint, info.maxt, info.label_sets, clock.now_ms())]
+
+    pages = Pages(
+        {"/graph": "graph.html", "/loaded": "blocks.html"}, external_prefix=config.service.web.external_prefix
+    )
+    http = build_http(
+        COMPONENT,
+        config.service,
+        platform,
+        routes=[*query.routes(), *StoresAPI(endpoints).routes(), *blocks_api.routes(), *pages.routes()],
+        parts=[blocks.sync],
+        flags=flatten(config),
+        tenant_header=config.query.query.tenant_header,
+        default_tenant=config.query.query.default_tenant_id,
+    )
+    return AllInOneParts(http, DataPlane(workers), blocks, proxy, query)
+
+
+class Options(DaemonOptions):
+    """Options of ``twistd pythanos``."""
+
+    schema = AllInOneConfig
+    component = COMPONENT
+
+    def check(self, config: AllInOneConfig) -> None:
+        config.objstore.bucket()
+        config.selector.rules()
+
+
+def makeService(options: Options) -> IService:
+    return make_service(Daemon(COMPONENT, build), options)
