@@ -1,7 +1,8 @@
 """Range functions by kernel: ns per output point on one and two threads.
 
-Shapes: 128 series x 260 samples, 15 s apart, 240 steps of 15 s over 5 m (windows of 20 samples that move by one); the same
-with steps of 60 s (they move by four); and with scrapes that jitter across the steps' edges. One kernel call is one job.
+Shapes: 128 series x 260 samples, 15 s apart, 240 steps of 15 s over 5 m (windows of 20 samples that move by one); the
+same with steps of 60 s (they move by four); and with scrapes that jitter across the steps' edges. One kernel call is
+one job.
 """
 
 from __future__ import annotations

@@ -138,6 +138,12 @@ def test_a_bare_subquery_gives_a_matrix_on_multiples_of_its_step(small: MemoryQu
     assert rows(value) == [({"__name__": "m", "a": "x", "b": "1"}, [6.0])]
 
 
+def test_a_subquery_that_is_shorter_than_its_step_asks_for_nothing(small: MemoryQueryable) -> None:
+    """Where no multiple of the step lies in the range, no store is asked."""
+    assert rows(ask(small, "sum_over_time(m[30s:2m])", 3 * MINUTE)) == []
+    assert small.asked == []
+
+
 def test_scalars_and_strings_have_types_of_their_own(small: MemoryQueryable) -> None:
     """A number, time(), scalar() of one, of none, of many; a string."""
     assert ask(small, "1 + 2 * 3", 0) == Scalar(0, 7.0)

@@ -104,9 +104,10 @@ def metric_name(node: Select) -> str:
 
 def select_hints(node: Select, data: Steps, window_ms: int, range_ms: int) -> SelectHints:
     """What a store may leave out: samples outside ``(first step - window, last step]``."""
+    mint = data.start_ms - window_ms + 1
     return SelectHints(
-        mint=data.start_ms - window_ms + 1,
-        maxt=data.end_ms,
+        mint=mint,
+        maxt=data.end_ms if data.count else mint - 1,
         step_ms=data.step_ms if data.count > 1 else 0,
         range_ms=range_ms,
         func=node.func,
@@ -116,7 +117,12 @@ def select_hints(node: Select, data: Steps, window_ms: int, range_ms: int) -> Se
 
 
 def open_selection(evaluation: Evaluation, node: Select, hints: SelectHints) -> Selection:
-    """Asks for the series; their batches are pulled later. The selection's warnings become the query's."""
+    """Asks for the series; their batches are pulled later. The selection's warnings become the query's.
+
+    Where there is no step to look at (a subquery shorter than its step) nothing is asked.
+    """
+    if hints.maxt < hints.mint:
+        return Selection(iter(()))
     selection = evaluation.queryable.select(evaluation.ctx, node.matchers, hints)
     evaluation.selections.append(selection)
     return selection
