@@ -72,6 +72,44 @@ def shop(mint: int, maxt: int, replica: str, *, instances: int = INSTANCES) -> S
     return ShopSeries([row[0] for row in rows], timestamps, values)
 
 
+def request_rates(at_ms: int, range_ms: int) -> dict[str, float]:
+    """What ``sum by (path) (rate(demo_http_requests_total[range]))`` must be near to: requests a second by path."""
+    return {
+        path: sum(share * rate for _, share, rate in _path_rates(p, at_ms, range_ms)) for p, path in enumerate(PATHS)
+    }
+
+
+def latency_quantile(q: float, at_ms: int, range_ms: int) -> float:
+    """What ``histogram_quantile`` must be near to over the buckets' rates, in seconds."""
+    under = np.zeros(len(BUCKETS))
+    bounds = np.array(BUCKETS)
+    for p in range(len(SLOW_PATHS)):
+        fast = sum(_mean_rate(i, 64 + p, at_ms, range_ms) for i in range(INSTANCES)) * (5.0 - p)
+        slow = sum(_mean_rate(i, 80 + p, at_ms, range_ms) for i in range(INSTANCES)) * (0.4 + 0.1 * p)
+        under += fast * (1.0 - np.exp(-bounds / 0.03)) + slow * (1.0 - np.exp(-bounds / 0.6))
+    rank = q * under[-1]
+    b = int(np.searchsorted(under, rank))
+    low, below = (bounds[b - 1], under[b - 1]) if b else (0.0, 0.0)
+    return float(low + (bounds[b] - low) * (rank - below) / (under[b] - below))
+
+
+def _path_rates(p: int, at_ms: int, range_ms: int) -> Iterator[tuple[str, float, float]]:
+    for i in range(INSTANCES):
+        for m, method in enumerate(METHODS):
+            base = _request_base(p, method, i)
+            for c, (code, share) in enumerate(CODES.items()):
+                yield code, share, base * _mean_rate(i, 16 + p * 6 + m * 3 + c, at_ms, range_ms)
+
+
+def _request_base(p: int, method: str, i: int) -> float:
+    return (9.0 - p) * (1.0 if method == "GET" else 0.25) * (1.0 + 0.05 * i)
+
+
+def _mean_rate(i: int, seed: int, at_ms: int, range_ms: int) -> float:
+    ends = np.array([(at_ms - range_ms) / 1000, at_ms / 1000])
+    return float(np.diff(_integral(i, seed, ends))[0] / (range_ms / 1000))
+
+
 def _instance(i: int, seconds: Floats) -> Iterator[tuple[str, dict[str, str], Floats]]:
     yield "up", {}, np.ones_like(seconds)
     yield "demo_memory_usage_bytes", {}, np.floor(_gauge(i, seconds, 3.0e8, 1.2e8, 4096.0))
@@ -88,7 +126,7 @@ def _instance(i: int, seconds: Floats) -> Iterator[tuple[str, dict[str, str], Fl
 def _requests(i: int, seconds: Floats) -> Iterator[tuple[str, dict[str, str], Floats]]:
     for p, path in enumerate(PATHS):
         for m, method in enumerate(METHODS):
-            base = (9.0 - p) * (1.0 if method == "GET" else 0.25) * (1.0 + 0.05 * i)
+            base = _request_base(p, method, i)
             for c, (code, share) in enumerate(CODES.items()):
                 counter = np.floor(_counter(i, 16 + p * 6 + m * 3 + c, seconds, base * share))
                 yield "demo_http_requests_total", {"code": code, "method": method, "path": path}, counter

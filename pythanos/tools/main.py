@@ -12,6 +12,7 @@ from pythanos.tools.bucket_inspect import inspect
 from pythanos.tools.bucket_ls import ls
 from pythanos.tools.bucket_upload import upload_blocks
 from pythanos.tools.bucket_verify import verify
+from pythanos.tools.demo import demo
 from pythanos.version import VERSION
 
 
@@ -34,6 +35,7 @@ def bucket() -> None:
     """Commands on the blocks of a bucket."""
 
 
+cli.add_command(demo)
 bucket.add_command(ls)
 bucket.add_command(inspect)
 bucket.add_command(verify)
