@@ -1,0 +1,206 @@
+"""What a selector asks of the stores, and what the engine gets."""
+
+import numpy as np
+import pytest
+
+from pythanos._chunks import encode_floats
+from pythanos._dedup import AVERAGE
+from pythanos._labels import to_dicts
+from pythanos.context import RequestContext
+from pythanos.errors import QueryCanceled
+from pythanos.model.matchers import Matcher, MatchType
+from pythanos.model.resolution import COUNT, COUNTER, MAX, MIN, SUM
+from pythanos.promql.queryable import SelectHints
+from pythanos.query.aggregates import aggregate_for, max_resolution_for, requested_aggregates
+from pythanos.query.queryable import SelectOptions, StoreQueryable, batch_size_for
+from pythanos.storeapi.batches import StoreWarning
+from pythanos.storeapi.proxy import Endpoint, ProxyMetrics, ProxyStore
+from pythanos.storeapi.requests import PartialResponse, ShardInfo
+from pythanos.testing.fake_store import ChunkRow, FakeStore
+
+UP = Matcher(MatchType.EQ, "__name__", "up")
+HOUR_MS = 3_600_000
+
+
+def chunk(samples: list) -> ChunkRow:
+    times, values = np.array([t for t, _ in samples]), np.array([v for _, v in samples], np.float64)
+    data, _, _ = encode_floats(times, values, [0, len(times)])
+    return ChunkRow(int(times[0]), int(times[-1]), bytes(data))
+
+
+def up(samples: list, **labels: str):
+    return {"__name__": "up", **labels}, [chunk(samples)]
+
+
+def select(store, options: SelectOptions, **hints):
+    """{label values: samples} of a selection, and its warnings."""
+    hints = SelectHints(**{"mint": 0, "maxt": HOUR_MS, **hints})
+    selection = StoreQueryable(store, options).select(RequestContext(), (UP,), hints)
+    found = {}
+    for batch in selection.batches:
+        samples = batch.decode()
+        for i, labels in enumerate(to_dicts(batch.labels)):
+            rows = slice(samples.start[i], samples.start[i + 1])
+            found[tuple(sorted(labels.items()))] = list(
+                zip(samples.timestamps[rows].tolist(), samples.values[rows].tolist(), strict=True)
+            )
+    return found, selection.warnings
+
+
+def fan_out(*stores: FakeStore) -> ProxyStore:
+    """One store after another would need threads; one is asked in the calling thread."""
+    (store,) = stores
+    return ProxyStore(lambda: [Endpoint("one:1", store, store.info())], None, ProxyMetrics())
+
+
+A = [(t * 15_000, 1.0) for t in range(100)]
+B = [(t * 15_000 + 3_000, 2.0) for t in range(100)]
+NAME = ("__name__", "up")
+
+
+@pytest.mark.parametrize("strips", [True, False])
+def test_replicas_become_one_series(strips):
+    """QU-15, QU-16: replica labels are gone and one replica's samples remain, whoever strips the labels."""
+    store = FakeStore([up(A, replica="a"), up(B, replica="b"), up(A, job="x")], strips_replica_labels=strips)
+    found, warnings = select(fan_out(store), SelectOptions(replica_labels=("replica",)))
+    assert list(found) == [(NAME,), (NAME, ("job", "x"))]
+    assert found[(NAME,)][:100] == A
+    assert found[(NAME, ("job", "x"))] == A
+    assert warnings == []
+
+
+def test_without_deduplication_replicas_stay_apart():
+    """QU-15: dedup=false, and dedup without replica labels, return the raw replicas."""
+    store = FakeStore([up(A, replica="a"), up(B, replica="b")])
+    for options in (SelectOptions(dedup=False, replica_labels=("replica",)), SelectOptions()):
+        found, _ = select(store, options)
+        assert found == {(NAME, ("replica", "a")): A, (NAME, ("replica", "b")): B}
+        assert store.requests[-1].without_replica_labels == ()
+
+
+def test_the_chain_algorithm_keeps_all_samples():
+    """QU-18: deduplication.func=chain."""
+    store = FakeStore([up(A, replica="a"), up(B, replica="b")])
+    found, _ = select(fan_out(store), SelectOptions(replica_labels=("replica",), deduplication="chain"))
+    assert found == {(NAME,): sorted(A + B)}
+
+
+def test_counters_are_corrected_only_for_counter_functions():
+    """QU-17: a replica that lags makes no reset for rate(), and a plain selector sees what was scraped."""
+    a = [(t * 15_000, 100.0 + t) for t in range(10)]
+    b = [(t * 15_000 + 100, 95.0 + t) for t in range(30)]
+    store = FakeStore([up(a, replica="a"), up(b, replica="b")])
+
+    def falls(func: str) -> int:
+        found, _ = select(fan_out(store), SelectOptions(replica_labels=("replica",)), func=func)
+        return int((np.diff([v for _, v in found[(NAME,)]]) < 0).sum())
+
+    assert falls("rate") == 0
+    assert falls("") == 1
+
+
+def test_samples_outside_the_hinted_range_are_left_out():
+    found, _ = select(FakeStore([up(A)]), SelectOptions(), mint=30_000, maxt=60_000)
+    assert found == {(NAME,): [s for s in A if 30_000 <= s[0] <= 60_000]}
+
+
+def test_a_batch_can_be_taken_in_parts():
+    """part() gives some of the series, and decoding them gives what decoding the whole gives."""
+    store = FakeStore([up(A, job=f"{i}") for i in range(10)])
+    selection = StoreQueryable(store, SelectOptions()).select(RequestContext(), (UP,), SelectHints(0, HOUR_MS))
+    (batch,) = selection.batches
+    part = batch.part(3, 6)
+    assert [labels["job"] for labels in to_dicts(part.labels)] == ["3", "4", "5"]
+    assert np.diff(part.decode().start).tolist() == [100, 100, 100]
+
+
+def test_warnings_are_complete_when_the_batches_are():
+    """QU-10: each text once."""
+    store = FakeStore([up(A)], frames=[StoreWarning("slow"), StoreWarning("slow"), StoreWarning("gone")])
+    assert select(store, SelectOptions())[1] == ["slow", "gone"]
+
+
+def test_a_cancelled_request_stops_between_batches():
+    """Closing happens too: the store's generator ends."""
+    store = FakeStore([up(A, job=f"{i:03}") for i in range(200)])
+    ctx = RequestContext()
+    batches = StoreQueryable(store, SelectOptions()).select(ctx, (UP,), SelectHints(0, 10**10)).batches
+    next(batches)
+    ctx.cancel()
+    with pytest.raises(QueryCanceled):
+        next(batches)
+    assert store.closed == 1
+
+
+def test_what_is_asked():
+    """QU-13, QU-14, QU-28: hints, strategy, shard and resolution travel with the request."""
+    store = FakeStore()
+    shard = ShardInfo(1, 3, True, ("job",))
+    options = SelectOptions(partial_response=False, shard=shard, max_resolution_ms=HOUR_MS, replica_labels=("r",))
+    hints = {
+        "func": "rate",
+        "range_ms": 600_000,
+        "step_ms": 60_000,
+        "grouping": ("job",),
+        "grouping_by": True,
+        "limit": 7,
+    }
+    select(store, options, **hints)
+    (asked,) = store.requests
+    assert (asked.mint, asked.maxt, asked.matchers, asked.limit) == (0, HOUR_MS, (UP,), 7)
+    assert (asked.partial_response, asked.shard) == (PartialResponse.ABORT, shard)
+    assert (asked.max_resolution_ms, asked.aggregates) == (300_000, (COUNTER,))
+    assert asked.without_replica_labels == ("r",)
+    assert asked.response_batch_size == batch_size_for(HOUR_MS)
+    sent = asked.query_hints
+    assert (sent.func, sent.range_ms, sent.step_ms) == ("rate", 600_000, 60_000)
+    assert (sent.grouping, sent.grouping_by) == (("job",), True)
+
+
+@pytest.mark.parametrize(
+    ("func", "aggregate"),
+    [
+        ("min", MIN),
+        ("min_over_time", MIN),
+        ("max_over_time", MAX),
+        ("count", COUNT),
+        ("count_over_time", COUNT),
+        ("count_values", AVERAGE),
+        ("sum", AVERAGE),
+        ("sum_over_time", SUM),
+        ("rate", COUNTER),
+        ("increase", COUNTER),
+        ("irate", COUNTER),
+        ("resets", COUNTER),
+        ("xrate", COUNTER),
+        ("xincrease", COUNTER),
+        ("delta", AVERAGE),
+        ("avg_over_time", AVERAGE),
+        ("", AVERAGE),
+    ],
+)
+def test_the_aggregate_follows_the_function(func, aggregate):
+    """QU-22."""
+    assert aggregate_for(func) == aggregate
+    assert requested_aggregates(aggregate) == ((COUNT, SUM) if aggregate == AVERAGE else (aggregate,))
+
+
+@pytest.mark.parametrize(
+    ("func", "range_ms", "expected"),
+    [
+        ("rate", 600_000, 300_000),
+        ("rate", 0, HOUR_MS),
+        ("deriv", 10 * HOUR_MS, HOUR_MS),
+        ("max_over_time", 60_000, HOUR_MS),
+    ],
+)
+def test_windows_hold_two_samples(func, range_ms, expected):
+    """QU-21: functions that need two samples in a window bound the resolution by half of it."""
+    assert max_resolution_for(func, range_ms, HOUR_MS) == expected
+
+
+def test_batches_shrink_as_the_range_grows():
+    """About a megabyte of samples, between 64 and 1024 series."""
+    assert batch_size_for(0) == batch_size_for(-5) == 1024
+    assert 64 < batch_size_for(24 * HOUR_MS) < 1024
+    assert batch_size_for(30 * 24 * HOUR_MS) == 64
