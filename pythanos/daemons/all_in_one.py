@@ -16,12 +16,13 @@ from pythanos.daemons.options import DaemonOptions
 from pythanos.daemons.querying import QueryParts, QuerySection, build_query
 from pythanos.daemons.sections import BucketSection, SelectorSection, ServiceConfig
 from pythanos.gateway.config import GatewayConfig
+from pythanos.query.endpoints import EndpointStatus
 from pythanos.runtime.loops import LoopMetrics
 from pythanos.runtime.platform import Platform
 from pythanos.runtime.workers import DataPlane
 from pythanos.storeapi.proxy import Endpoint, ProxyMetrics, ProxyStore
 from pythanos.web.api.blocks import BlocksAPI
-from pythanos.web.api.stores import EndpointStatus, StoresAPI
+from pythanos.web.api.stores import StoresAPI
 from pythanos.web.pages import Pages
 from pythanos.workers import Workers
 

@@ -9,6 +9,13 @@ store = ServiceMaker(
     "pythanos-store",
 )
 
+query = ServiceMaker(
+    "pythanos query",
+    "pythanos.daemons.query",
+    "pythanos querier: PromQL over HTTP, answered from many StoreAPIs.",
+    "pythanos-query",
+)
+
 all_in_one = ServiceMaker(
     "pythanos",
     "pythanos.daemons.all_in_one",

@@ -132,7 +132,7 @@ class QueryAPI:
         return SelectOptions(
             dedup=params.named(args, "dedup", params.parse_bool, True),
             replica_labels=args.all("replicaLabels[]") or settings.replica_labels,
-            algorithm=settings.deduplication,
+            deduplication=settings.deduplication,
             max_resolution_ms=params.max_resolution_ms(args, auto_ms, auto_downsampling=settings.auto_downsampling),
             partial_response=params.named(args, "partial_response", params.parse_bool, settings.partial_response),
             shard=params.shard_info(args),

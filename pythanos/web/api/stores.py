@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
+from pythanos.query.endpoints import EndpointStatus
 from pythanos.tsdb.meta import format_time
 from pythanos.web.api.responses import success
 from pythanos.web.messages import Request, Response
@@ -12,22 +12,6 @@ from pythanos.web.router import Route
 
 # What Go prints for a time that never was.
 NEVER = "0001-01-01T00:00:00Z"
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointStatus:
-    """One endpoint as the API shows it. ``component``: sidecar, store, receive, rule, query; times in ms.
-
-    ``last_check_ms`` None: never answered; ``last_error`` empty: none.
-    """
-
-    name: str
-    component: str
-    mint: int
-    maxt: int
-    label_sets: tuple[Mapping[str, str], ...] = ()
-    last_check_ms: int | None = None
-    last_error: str = ""
 
 
 class StoresAPI:

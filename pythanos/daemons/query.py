@@ -1,0 +1,192 @@
+"""``pythanos-query``: PromQL over many StoreAPIs, and their StoreAPI as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet import defer
+from twisted.internet.threads import deferToThreadPool
+
+from pythanos.config import Composed, flatten
+from pythanos.daemons.http import HTTPParts, build_http
+from pythanos.daemons.launch import Daemon, make_service
+from pythanos.daemons.options import DaemonOptions
+from pythanos.daemons.querying import QueryParts, QuerySection, build_query
+from pythanos.daemons.sections import GRPCConfig, SelectorSection, ServiceConfig
+from pythanos.query.config import DiscoveryConfig
+from pythanos.query.endpoint_metrics import EndpointMetrics
+from pythanos.query.endpoints import EndpointSet, EndpointSpec
+from pythanos.query.file_sd import FileDiscovery
+from pythanos.rpc.client import RemoteStore
+from pythanos.rpc.info_servicer import SERVICE as INFO_SERVICE
+from pythanos.rpc.info_servicer import InfoServicer
+from pythanos.rpc.server import GRPCServer, ServerLimits
+from pythanos.rpc.service import GRPCService
+from pythanos.rpc.store_servicer import SERVICE as STORE_SERVICE
+from pythanos.rpc.store_servicer import StoreServicer
+from pythanos.runtime.clock import Clock
+from pythanos.runtime.loops import Loop, LoopMetrics
+from pythanos.runtime.platform import Platform
+from pythanos.runtime.workers import DataPlane
+from pythanos.storeapi.external_labels import TsdbSelector
+from pythanos.storeapi.proxy import ProxyMetrics, ProxyStore
+from pythanos.web.api.stores import StoresAPI
+from pythanos.web.pages import Pages
+from pythanos.workers import ThreadPool, Workers
+
+COMPONENT = "query"
+INFO_THREADS = 16
+# One for each stream of each running query; threads are made when they are needed.
+STREAM_THREADS = 256
+
+
+class QueryServiceConfig(ServiceConfig):
+    http_address: str = "0.0.0.0:10904"
+
+
+class QueryGRPCConfig(GRPCConfig):
+    grpc_address: str = "0.0.0.0:10903"
+
+
+class QueryDaemonConfig(Composed):
+    """etc/query.yaml."""
+
+    service: QueryServiceConfig
+    grpc: QueryGRPCConfig
+    query: QuerySection
+    discovery: DiscoveryConfig
+    selector: SelectorSection
+
+
+@dataclass(frozen=True, slots=True)
+class QueryDaemonParts:
+    http: HTTPParts
+    data_plane: DataPlane
+    endpoints: EndpointSet
+    connections: Connections
+    updates: Loop
+    proxy: ProxyStore
+    query: QueryParts
+    grpc: GRPCService
+
+    def services(self) -> Iterable[Any]:
+        """The table of contents of the daemon, in start order."""
+        return [
+            self.http.probe,
+            self.http.server,
+            self.data_plane,
+            self.connections,
+            self.updates,
+            self.http.pool,
+            self.grpc,
+            self.http.doors,
+        ]
+
+
+class Connections(Service):
+    """Ends the connections to the endpoints, and the threads that use them, when nobody asks any more."""
+
+    def __init__(self, endpoints: EndpointSet, pools: Iterable[ThreadPool], reactor: Any) -> None:
+        self.setName("connections")
+        self._endpoints, self._pools, self._reactor = endpoints, tuple(pools), reactor
+
+    def stopService(self) -> defer.Deferred[None]:
+        super().stopService()
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._close)
+
+    def _close(self) -> None:
+        self._endpoints.close()
+        for pool in self._pools:
+            pool.stop()
+
+
+def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
+    """The parts of a querier, not started. Raises ConfigError."""
+    registry, clock, discovery = platform.registry, platform.clock, config.discovery
+    workers, info_pool, stream_pool = (
+        Workers.threaded(),
+        ThreadPool("endpoint-info", INFO_THREADS),
+        ThreadPool("streams", STREAM_THREADS),
+    )
+    endpoints = EndpointSet(
+        specs_of(discovery, clock),
+        RemoteStore,
+        info_pool,
+        EndpointMetrics(registry),
+        now_ms=clock.now_ms,
+        times=discovery.endpoint_times(config.query.query.timeout),
+    )
+    updates = Loop(
+        "endpoints",
+        discovery.endpoint_section.info_timeout.seconds,
+        endpoints.update,
+        reactor=platform.reactor,
+        clock=clock,
+        metrics=LoopMetrics(registry),
+        rng=platform.random,
+    )
+    proxy = ProxyStore(
+        endpoints.endpoints,
+        stream_pool,
+        ProxyMetrics(registry),
+        selector_labels=discovery.selector_label,
+        selector=TsdbSelector(config.selector.rules()),
+        response_timeout_ms=discovery.store.response_timeout,
+    )
+    query = build_query(config.query, proxy, workers, platform)
+    pages = Pages({"/graph": "graph.html"}, external_prefix=config.service.web.external_prefix)
+    http = build_http(
+        COMPONENT,
+        config.service,
+        platform,
+        routes=[*query.routes(), *StoresAPI(endpoints.statuses).routes(), *pages.routes()],
+        parts=[updates],
+        flags=flatten(config),
+        tenant_header=config.query.query.tenant_header,
+        default_tenant=config.query.query.default_tenant_id,
+    )
+    connections = Connections(endpoints, (info_pool, stream_pool), platform.reactor)
+    grpc = build_grpc(config.grpc, proxy, platform)
+    return QueryDaemonParts(http, DataPlane(workers), endpoints, connections, updates, proxy, query, grpc)
+
+
+def specs_of(discovery: DiscoveryConfig, clock: Clock) -> Any:
+    """What EndpointSet asks for the endpoints there should be: those of the configuration, then those of the files."""
+    files = FileDiscovery(discovery.store.sd_files, discovery.store.sd_interval)
+
+    def specs() -> list[EndpointSpec]:
+        found = files.addresses(clock.now_ms())
+        return [*discovery.static_specs(), *(EndpointSpec(address) for address in found)]
+
+    return specs
+
+
+def build_grpc(config: GRPCConfig, proxy: ProxyStore, platform: Platform) -> GRPCService:
+    """The StoreAPI of everything that this querier can reach."""
+    handlers = [
+        (STORE_SERVICE, StoreServicer(proxy, platform.registry).handler()),
+        (INFO_SERVICE, InfoServicer(COMPONENT, proxy).handler()),
+    ]
+    limits = ServerLimits(max_connection_age_seconds=config.grpc_server_max_connection_age.seconds)
+
+    def server() -> GRPCServer:
+        return GRPCServer(config.grpc_address, handlers, registry=platform.registry, tls=config.tls(), limits=limits)
+
+    return GRPCService(server, config.grpc_grace_period.seconds, platform.reactor)
+
+
+class Options(DaemonOptions):
+    """Options of ``twistd pythanos-query``."""
+
+    schema = QueryDaemonConfig
+    component = COMPONENT
+
+    def check(self, config: QueryDaemonConfig) -> None:
+        config.selector.rules()
+
+
+def makeService(options: Options) -> IService:
+    return make_service(Daemon(COMPONENT, build), options)
