@@ -94,11 +94,15 @@ def show(rows: list[dict[str, Any]], output: str) -> None:
     if output == "json":
         click.echo(json.dumps([{name: r[name] for name in COLUMNS} for r in rows], indent=2))
     elif output == "table":
-        table = Table(*COLUMNS, box=box.MARKDOWN)
-        for r in rows:
-            table.add_row(*cells(r))
+        lines = [cells(r) for r in rows]
+        widths = [max(map(len, column)) for column in zip(COLUMNS, *lines, strict=True)]
+        table = Table(box=box.MARKDOWN)
+        for name, width in zip(COLUMNS, widths, strict=True):
+            table.add_column(name, no_wrap=True, min_width=width)
+        for line in lines:
+            table.add_row(*line)
         # A table wider than the terminal stays whole: it is made to be searched and piped.
-        Console(width=max(80, *(sum(map(len, cells(r))) + 4 * len(COLUMNS) for r in rows), 200)).print(table)
+        Console(width=sum(widths) + 3 * len(widths) + 1).print(table)
     else:
         writer = csv.writer(sys.stdout, delimiter="\t" if output == "tsv" else ",", lineterminator="\n")
         writer.writerow(COLUMNS)

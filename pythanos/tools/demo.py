@@ -84,7 +84,6 @@ def configuration(folder: Path, http_port: int) -> dict[str, object]:
         "objstore": {"config": {"type": "FILESYSTEM", "config": {"directory": str(folder / "bucket")}}},
         "data_dir": str(folder / "data"),
         "http_address": f"127.0.0.1:{http_port}",
-        "grpc_address": "127.0.0.1:0",
         "query": {"replica_label": ["replica"]},
         "log": {"level": "warn"},
     }

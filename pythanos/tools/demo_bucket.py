@@ -37,7 +37,8 @@ class PlannedBlock:
 
     def meta(self) -> BlockMeta:
         chance = random.Random(f"{self.replica}/{self.mint}/{self.maxt}")
-        ulid = new_ulid(self.maxt, chance.randbytes)
+        # Well before now, also where the block reaches into the future: no block may look younger than it is.
+        ulid = new_ulid(self.mint - DAY_MS, chance.randbytes)
         return BlockMeta(
             ulid=ulid,
             mint=self.mint,
