@@ -16,7 +16,7 @@ EMPTY_PATTERN = "^$"
 
 
 def remaining_matchers(matchers: Sequence[Matcher], labels: Labels) -> tuple[Matcher, ...] | None:
-    """The matchers on other labels than ``labels``, or None where a matcher excludes ``labels``."""
+    """The matchers on other labels than ``labels``, or None where a matcher excludes ``labels``. Raises BadRequest."""
     rest = []
     for matcher in matchers:
         value = labels.get(matcher.name, "")

@@ -139,7 +139,7 @@ class ProxyStore:
         Several endpoints are asked before the first frame is; the answer must be exhausted or closed.
         """
         abort = request.partial_response is PartialResponse.ABORT
-        matchers = remaining_matchers(request.matchers, self.selector_labels)
+        matchers = self._checked(request.matchers)
         if matchers is None:
             return iter(())
         if not matchers:
@@ -170,6 +170,12 @@ class ProxyStore:
             return endpoint.store.label_values(part, own)
 
         return self._labels_of(ctx, request, ask, "values")
+
+    def _checked(self, matchers: Sequence[Matcher]) -> tuple[Matcher, ...] | None:
+        """What is left to ask behind the selector labels (QU-9); a bad pattern is found here, not by each store."""
+        for matcher in matchers:
+            matcher.matches("")
+        return remaining_matchers(matchers, self.selector_labels)
 
     def _matching(
         self, endpoints: Sequence[Endpoint], mint: int, maxt: int, matchers: Sequence[Matcher]
@@ -250,6 +256,7 @@ class ProxyStore:
         empty = True
         try:
             for frame in source:
+                ctx.check()
                 empty = False
                 if isinstance(frame, StoreWarning) and strategy is PartialResponse.ABORT:
                     raise EndpointUnavailable(frame.message)
@@ -278,7 +285,7 @@ class ProxyStore:
         what: str,
     ) -> LabelsAnswer:
         """The union of the endpoints' answers, sorted, at most ``request.limit`` of them."""
-        matchers = remaining_matchers(request.matchers, self.selector_labels)
+        matchers = self._checked(request.matchers)
         if matchers is None:
             return LabelsAnswer(())
         chosen = self._matching(self.endpoints(), request.mint, request.maxt, matchers)

@@ -105,18 +105,22 @@ class FakeStore:
 
     def series(self, ctx: RequestContext, request: SeriesRequest) -> Iterator[SeriesFrame]:
         self.requests.append(request)
-        chosen = [entry for entry in self.series_list if self._selected(entry, request)]
+        chosen = [
+            (labels, [row for row in chunks if _overlaps(row, request)])
+            for labels, chunks in self.series_list
+            if self._selected((labels, chunks), request)
+        ]
         if self.strips_replica_labels:
             chosen = sorted(
                 ((_without(labels, request.without_replica_labels), chunks) for labels, chunks in chosen), key=_sort_key
             )
         if request.skip_chunks:
-            chosen = [(labels, ()) for labels, _ in chosen]
+            chosen = [(labels, []) for labels, _ in chosen]
         return self._send(chosen, request.response_batch_size or 64)
 
     def _selected(self, entry: Series, request: SeriesRequest) -> bool:
         labels, chunks = entry
-        in_range = not chunks or any(row.mint <= request.maxt and row.maxt >= request.mint for row in chunks)
+        in_range = not chunks or any(_overlaps(row, request) for row in chunks)
         if not in_range or not all(matcher.matches(labels.get(matcher.name, "")) for matcher in request.matchers):
             return False
         shard = request.shard
@@ -152,6 +156,10 @@ class FakeStore:
         select = SeriesRequest(request.mint, request.maxt, request.matchers)
         chosen = [labels for labels, chunks in self.series_list if self._selected((labels, chunks), select)]
         return [_without(labels, request.without_replica_labels) for labels in chosen]
+
+
+def _overlaps(row: ChunkRow, request: SeriesRequest) -> bool:
+    return row.mint <= request.maxt and row.maxt >= request.mint
 
 
 def _without(labels: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
