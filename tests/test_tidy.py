@@ -82,7 +82,11 @@ def test_time_and_chance_come_in_as_arguments(path):
     name = relative(path)
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+        ):
             call = f"{node.func.value.id}.{node.func.attr}"
             if call in BANNED_CALLS and name not in CALLS_ALLOWED_IN.get(call, ()):
                 found.append(f"{node.lineno}: {call}()")
