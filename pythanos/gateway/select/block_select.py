@@ -119,13 +119,19 @@ class BlockSelect:
             stage.begin()
             return in_label_order(stage)
         labels_only = SeriesFetch(self._run, self._block, header, replace(entry_filter, skip_chunks=True))
-        by_metric = names[0] == METRIC_NAME and METRIC_NAME not in (*wanted.external, *wanted.drop)
+        by_metric = names[0] == METRIC_NAME and self._keeps_metric_name()
         runs = sorted_refs(
             self._labels_stage(labels_only, expanded.refs), by_metric=by_metric, check=self._run.ctx.check
         )
         # Lazy matchers and shard have done their work in the first pass.
         second = SeriesFetch(self._run, self._block, header, replace(entry_filter, lazy=(), shard=None))
         return iter(self._series_stage(second, runs))
+
+    def _keeps_metric_name(self) -> bool:
+        """Whether every series that matches has a metric name, and keeps it."""
+        if METRIC_NAME in self._wanted.external or METRIC_NAME in self._wanted.drop:
+            return False
+        return any(one.name == METRIC_NAME and not one.matches_empty for one in self._wanted.matchers)
 
     def _series_stage(
         self, series: SeriesFetch, runs: Iterable[NDArray[np.uint32]]

@@ -82,8 +82,7 @@ def sorted_refs(
     """References in the order of their label sets, in runs.
 
     ``batches``: references, rising, and the label sets that the series will have. Held are the label sets of one run:
-    of all series, or with ``by_metric`` (the metric name is the first label of all that have one, and stays) of one
-    metric.
+    of all series, or with ``by_metric`` of one metric, where each series has a metric name as its first label.
     """
     refs: list[NDArray[np.uint32]] = []
     labels: list[LabelColumn] = []
