@@ -1,13 +1,13 @@
 """Aggregation over series: rows of steps are added into rows of groups, or ranked within their group step by step.
 
 Additions happen in the order of the calls and of the rows in a call, with Prometheus' operations
-(``prometheus:promql/engine.go``, aggregation), so that a result does not depend on how series were batched. Absence is the
-staleness marker's bit pattern, in inputs and results.
+(``prometheus:promql/engine.go``, aggregation), so that a result does not depend on how series were batched. Absence
+is the staleness marker's bit pattern, in inputs and results.
 """
 
-# Design: `GroupTable` numbers groups by the bytes of their labels, exactly. `Accumulator` keeps up to four float rows per group
-# (value, compensation or mean, count, incremental mean) and grows by doubling. Ranking kernels need all series at one step;
-# they walk steps in tiles so that reading the matrix column by column stays in cache lines.
+# Design: `GroupTable` numbers groups by the bytes of their labels, exactly. `Accumulator` keeps up to four float rows
+# per group (value, compensation or mean, count, incremental mean) and grows by doubling. Ranking kernels need all
+# series at one step; they walk steps in tiles so that reading the matrix column by column stays in cache lines.
 
 import numpy as np
 
@@ -402,10 +402,10 @@ cdef _by_group(group, Py_ssize_t groups):
 
 
 def keep_ranked(int rank, double[:, ::1] values, group, Py_ssize_t groups, const double[::1] limit):
-    """Makes absent what does not stay of ``values`` (float64[n, steps], changed in place), ``limit[k]`` rows a group and step.
+    """Keeps ``limit[k]`` rows a group and step of ``values`` (float64[n, steps], in place) and makes the others absent.
 
-    TOP, BOTTOM: the largest or smallest, NaN last; FIRST: the first in row order. Returns int64[m]: the rows that stay at the
-    last step, group by group, in heap order. A limit below 1 keeps nothing.
+    TOP, BOTTOM: the largest or smallest, NaN last; FIRST: the first in row order. Returns int64[m]: the rows that
+    stay at the last step, group by group, in heap order. A limit below 1 keeps nothing.
     """
     cdef Py_ssize_t n = values.shape[0], steps = values.shape[1], tile, k, i, g, width, j
     cdef int64_t kept = 0, wanted

@@ -3,8 +3,8 @@
 Semantics: ``prometheus:promql/quantile.go`` (BucketQuantile, BucketFraction), operation by operation.
 """
 
-# Design: the caller orders rows by histogram and upper bound; per step the buckets present are copied into scratch memory, equal
-# bounds are added up, counts are made monotonic, and the rank is looked up.
+# Design: the caller orders rows by histogram and upper bound; per step the buckets present are copied into scratch
+# memory, equal bounds are added up, counts are made monotonic, and the rank is looked up.
 
 import numpy as np
 
@@ -163,17 +163,18 @@ def bucket_rows(
 ):
     """One row for each of h histograms: (float64[h, steps], forced float64[h, 6]).
 
-    values: float64[n, steps], cumulative counts of buckets; bound: float64[n], their upper bounds; ``order[start[i] : start[i + 1]]``
-    are the rows of histogram i by rising bound. ``first`` float64[steps] is the quantile; with ``second``, the two are the
-    limits of the fraction instead. A histogram without a bucket at a step is absent there. ``forced`` says where counts had to be
-    made monotonic: steps touched, lowest and highest bound, largest decrease, first and last step.
+    values: float64[n, steps], cumulative counts of buckets; bound: float64[n], their upper bounds; order: int64, the
+    rows of histogram i by rising bound in ``order[start[i] : start[i + 1]]``. ``first`` float64[steps] is the
+    quantile; with ``second``, the two are the limits of the fraction instead. A histogram without a bucket at a step
+    is absent there. ``forced`` says where counts had to be made monotonic: steps touched, lowest and highest bound,
+    largest decrease, first and last step.
     """
     cdef Py_ssize_t i, k, row, h = start.shape[0] - 1, steps = values.shape[1], longest = 1
     cdef Buckets b
     cdef Forced* report
     if first.shape[0] < steps or (second is not None and second.shape[0] < steps):
         raise ValueError("a parameter row is missing")
-    if start[0] < 0 or start[h] > order.shape[0] or order.shape[0] > bound.shape[0] or bound.shape[0] != values.shape[0]:
+    if start[0] < 0 or start[h] > order.shape[0] or bound.shape[0] != values.shape[0]:
         raise ValueError("columns of different lengths")
     for i in range(h):
         longest = max(longest, start[i + 1] - start[i])

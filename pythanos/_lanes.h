@@ -33,8 +33,8 @@ static inline double pt_absent_value(void) {
     return x;
 }
 
-/* out[k] = how many of the n rising times are at most first + k * step. Branches, not moves: scrapes are regular enough to be
- * predicted, and a move would chain the loads of all steps. */
+/* out[k] = how many of the n rising times are at most first + k * step. Branches, not moves: scrapes are regular enough
+ * to be predicted, and a move would chain the loads of all steps. */
 static inline void pt_count_until(
     const int64_t* t, int32_t n, int64_t first, int64_t step, int64_t steps, int32_t* out) {
     int32_t at = 0;
@@ -197,8 +197,8 @@ static inline void pt_variance_windows(
     PT_CALL(pt_variance_windows, v, lo, hi, steps, root, out);
 }
 static inline void pt_trend_windows(
-    const int64_t* t, const double* v, const int32_t* lo, const int32_t* hi, int64_t steps, int64_t now, int64_t now_step,
-    const double* ahead, double* out) {
+    const int64_t* t, const double* v, const int32_t* lo, const int32_t* hi, int64_t steps, int64_t now,
+    int64_t now_step, const double* ahead, double* out) {
     PT_CALL(pt_trend_windows, t, v, lo, hi, steps, now, now_step, ahead, out);
 }
 static inline void pt_rate_windows(const pt_rate* r, double* out) { PT_CALL(pt_rate_windows, r, out); }

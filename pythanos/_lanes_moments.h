@@ -34,11 +34,11 @@ PT_TARGET static void PT_NAME(pt_variance_windows)(
     }
 }
 
-/* deriv and predict_linear. The intercept is taken at now + k * now_step for a prediction (`ahead` is how far), at the first
- * sample for a slope (`ahead` NULL). */
+/* deriv and predict_linear. The intercept is taken at now + k * now_step for a prediction (`ahead` is how far), at the
+ * first sample for a slope (`ahead` NULL). */
 PT_TARGET static void PT_NAME(pt_trend_windows)(
-    const int64_t* t, const double* v, const int32_t* lo, const int32_t* hi, int64_t steps, int64_t now, int64_t now_step,
-    const double* ahead, double* out) {
+    const int64_t* t, const double* v, const int32_t* lo, const int32_t* hi, int64_t steps, int64_t now,
+    int64_t now_step, const double* ahead, double* out) {
     for (int64_t k = 0; k < steps; k += PT_W) {
         const int lanes = steps - k < PT_W ? (int)(steps - k) : PT_W;
         pt_fit fit[PT_W];

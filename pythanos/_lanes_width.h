@@ -140,8 +140,8 @@ PT_TARGET static void PT_NAME(pt_avg_windows)(
 EXTREME(pt_max_windows, >)
 EXTREME(pt_min_windows, <)
 
-/* x / d for a divisor whose reciprocal is known: the same bits as a division (Markstein's correction) where there is a fused
- * multiply-add, for finite x and no underflow; a division elsewhere. */
+/* x / d for a divisor whose reciprocal is known: the same bits as a division (Markstein's correction) where there is a
+ * fused multiply-add, for finite x and no underflow; a division elsewhere. */
 PT_TARGET static inline void PT_NAME(pt_divide)(double* x, double d, double reciprocal) {
 #if PT_W == 8
     const __m512d a = _mm512_loadu_pd(x), q = _mm512_mul_pd(a, _mm512_set1_pd(reciprocal));
@@ -170,7 +170,8 @@ typedef struct {
 } PT_NAME(pt_edges);
 
 PT_TARGET static inline void PT_NAME(pt_load_edges)(
-    const int64_t* t, const double* v, int32_t n, const int32_t* lo, const int32_t* hi, int lanes, PT_NAME(pt_edges) * e) {
+    const int64_t* t, const double* v, int32_t n, const int32_t* lo, const int32_t* hi, int lanes,
+    PT_NAME(pt_edges) * e) {
     int dense = lanes == PT_W;
     for (int j = 1; j < lanes; j++) dense &= (lo[j] == lo[0] + j) & (hi[j] == hi[0] + j);
     if (dense && hi[0] > lo[0]) {

@@ -1,4 +1,4 @@
-/* Arithmetic between two rows of steps, absent where either is; one loop per operator so that the compiler can vectorise. */
+/* Arithmetic between two rows of steps, absent where either is; a loop per operator, which the compiler vectorises. */
 #ifndef PYTHANOS_ROWS_H
 #define PYTHANOS_ROWS_H
 

@@ -3,13 +3,14 @@
 Rows are float64[n, steps]; absence is the staleness marker's bit pattern and stays absent.
 """
 
-# Design: loops over whole rows; the operator is chosen once per row. Functions go through libm, whose results are the same
-# on every CPU to within one unit in the last place, and not through numpy's own, which are not.
+# Design: loops over whole rows; the operator is chosen once per row. Functions go through libm, whose results are the
+# same on every CPU to within one unit in the last place, and not through numpy's own, which are not.
 
 import numpy as np
 
 from libc.math cimport (
-    acos, acosh, asin, asinh, atan, atanh, ceil, cos, cosh, exp, fabs, floor, log, log2, log10, sin, sinh, sqrt, tan, tanh,
+    acos, acosh, asin, asinh, atan, atanh, ceil, cos, cosh, exp, fabs, floor, log, log2, log10, sin, sinh, sqrt, tan,
+    tanh,
 )
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memset
@@ -144,7 +145,7 @@ cdef bint _leap(int64_t year) noexcept nogil:
 
 
 cdef double _date(int function, double value) noexcept nogil:
-    """A part of the UTC date of a Unix time in seconds (proleptic Gregorian calendar, days counted from 1 March 0000)."""
+    """A part of the UTC date of a Unix time in seconds; proleptic Gregorian, days counted from 1 March 0000."""
     cdef int64_t seconds = <int64_t>value, day = _floor_div(seconds, 86400), second = seconds - day * 86400
     cdef int64_t era, of_era, year, of_year, month_index, month
     if function == HOUR:
@@ -183,7 +184,8 @@ def apply(int function, double[:, ::1] values, const double[::1] first=None, con
     cdef Py_ssize_t i, k, n = values.shape[0], steps = values.shape[1]
     cdef double x, inverse
     if function == ROUND or function == CLAMP:
-        if first is None or first.shape[0] < steps or (function == CLAMP and (second is None or second.shape[0] < steps)):
+        missing = first is None or first.shape[0] < steps
+        if missing or (function == CLAMP and (second is None or second.shape[0] < steps)):
             raise ValueError("a parameter row is missing")
     with nogil:
         for i in range(n):
@@ -273,17 +275,6 @@ def present_rows(const double[:, ::1] values):
     return out
 
 
-def count_present(const double[:, ::1] values):
-    """How many elements are not absent."""
-    cdef Py_ssize_t i, k, n = values.shape[0], steps = values.shape[1]
-    cdef int64_t found = 0
-    with nogil:
-        for i in range(n):
-            for k in range(steps):
-                found += not absent(values[i, k])
-    return found
-
-
 def presence(const double[:, ::1] values, const int64_t[::1] key, Py_ssize_t keys):
     """uint8[keys, steps]: whether any row with that key has a sample at the step."""
     cdef Py_ssize_t i, k, n = values.shape[0], steps = values.shape[1]
@@ -313,7 +304,7 @@ def mask_rows(double[:, ::1] values, const int64_t[::1] key, const uint8_t[:, ::
 
 
 def find_clash(const double[:, ::1] values, const int64_t[::1] key, Py_ssize_t keys, const uint8_t[::1] counts):
-    """The first (row, later row) with one key and samples at one step, among steps where ``counts[k]``; None if there is none."""
+    """The first (row, later row) with one key and samples at one step where ``counts[k]``; None if there is none."""
     cdef Py_ssize_t i, k, n = values.shape[0], steps = values.shape[1]
     cdef int64_t first = -1, second = -1
     _check_rows(key, keys)
@@ -339,7 +330,7 @@ def find_clash(const double[:, ::1] values, const int64_t[::1] key, Py_ssize_t k
 
 
 def merge_rows(const double[:, ::1] values, const int64_t[::1] key, Py_ssize_t keys):
-    """(float64[keys, steps], clash): rows with one key laid over each other; ``clash`` if two have a sample at one step."""
+    """(float64[keys, steps], clash): rows with one key laid over each other, and whether two met at a step."""
     cdef Py_ssize_t i, k, n = values.shape[0], steps = values.shape[1]
     cdef bint clash = False
     _check_rows(key, keys)

@@ -1,8 +1,8 @@
 # One row of a range function: what a series' samples give in each of its windows.
 #
-# Design: a leaf gets the samples of one series (times `t`, values `v`, no staleness markers), the bounds of all windows in
-# `s.lo` and `s.hi`, and fills `out`, absent where a window has no result. Operations and their order are those of
-# Prometheus' promql/functions.go. Leaves that work on several steps at once are in _lanes.h.
+# Design: a leaf gets the samples of one series (times `t`, values `v`, no staleness markers), the bounds of all
+# windows in `s.lo` and `s.hi`, and fills `out`, absent where a window has no result. Operations and their order are
+# those of Prometheus' promql/functions.go. Leaves that work on several steps at once are in _lanes.h.
 
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
@@ -70,7 +70,8 @@ cdef inline double range_seconds(const Windows* w) noexcept nogil:
 
 
 cdef inline void rate(
-    const int64_t* t, const double* v, int32_t n, const Windows* w, Scratch* s, bint counter, bint per_second, double* out
+    const int64_t* t, const double* v, int32_t n, const Windows* w, Scratch* s, bint counter, bint per_second,
+    double* out,
 ) noexcept nogil:
     cdef Rate r
     cdef int32_t i

@@ -1,12 +1,13 @@
 """Range functions over step windows: samples of many series in, one row of steps per series out.
 
-Window k of a series holds its samples in ``(end - range, end]`` with ``end = first_end + k * end_step``; staleness markers are
-no samples. A row has the staleness marker's bit pattern where a function has no result. Semantics: Prometheus 3.x
-``promql/functions.go``, in its order of floating-point operations, so that results agree bit by bit.
+Window k of a series holds its samples in ``(end - range, end]`` with ``end = first_end + k * end_step``; staleness
+markers are no samples. A row has the staleness marker's bit pattern where a function has no result. Semantics:
+Prometheus 3.x ``promql/functions.go``, in its order of floating-point operations, so that results agree bit by bit.
 """
 
-# Design: per series, (1) staleness markers are taken out where there are any, (2) two pointers move over the samples and leave
-# the bounds of every window in `lo` and `hi`, (3) one leaf of _window_leaves.pxd fills the row. Scratch memory is one block per call, sized by the longest series.
+# Design: per series, (1) staleness markers are taken out where there are any, (2) two pointers move over the samples
+# and leave the bounds of every window in `lo` and `hi`, (3) one leaf of _window_leaves.pxd fills the row. Scratch
+# memory is one block per call, sized by the longest series.
 
 import numpy as np
 
@@ -97,7 +98,7 @@ cdef int64_t _without_stale(
 
 
 cdef int64_t _shift(const Windows* w) noexcept nogil:
-    """How many steps fit into the range exactly, so that window k begins where window k - shift ends; 0 if none does."""
+    """How many steps the range takes, so that window k begins where window k - shift ends; 0 if they do not fit."""
     if w.end_step <= 0 or w.range_ms % w.end_step or w.range_ms // w.end_step > 2 * w.steps + 64:
         return 0
     return w.range_ms // w.end_step
@@ -252,13 +253,14 @@ def range_rows(
 ):
     """Fills ``out`` (float64[n, steps]) with a range function of n series; returns (scanned, read).
 
-    start int64[n + 1], timestamps int64[rows] ms, values float64[rows] as in SampleBatch; ``function`` is a Function. ``eval_start``
-    and ``eval_step`` give the time of each step, which predict_linear starts from. Parameters are float64[steps]: q of
-    quantile_over_time, t of predict_linear, the two factors of double_exponential_smoothing. ``scanned`` is the sum of
-    the windows' sizes, ``read`` counts a sample once. Runs without the GIL.
+    start int64[n + 1], timestamps int64[rows] ms, values float64[rows] as in SampleBatch; ``function`` is a Function.
+    ``eval_start`` and ``eval_step`` give the time of each step, which predict_linear starts from. Parameters are
+    float64[steps]: q of quantile_over_time, t of predict_linear, the two factors of double_exponential_smoothing.
+    ``scanned`` is the sum of the windows' sizes, ``read`` counts a sample once. Runs without the GIL.
 
-    ``start_timestamps`` int64[rows] ms (0: unknown) make rate, increase, irate and resets use them; ``overlaps`` int64[n] then
-    receives the number of windows of each series in which a start lies before the previous sample and is not that sample's own.
+    ``start_timestamps`` int64[rows] ms (0: unknown) make rate, increase, irate and resets use them; ``overlaps``
+    int64[n] then receives the number of windows of each series in which a start lies before the previous sample and
+    is not that sample's own.
     """
     cdef Windows w
     cdef Scratch s
@@ -274,7 +276,8 @@ def range_rows(
     if started and (start_timestamps.shape[0] != values.shape[0] or overlaps is None or overlaps.shape[0] != series):
         raise ValueError("columns of different lengths")
     w.steps = out.shape[1]
-    w.first_end, w.end_step, w.range_ms, w.eval_start, w.eval_step = first_end, end_step, range_ms, eval_start, eval_step
+    w.first_end, w.end_step, w.range_ms = first_end, end_step, range_ms
+    w.eval_start, w.eval_step = eval_start, eval_step
     if function in (QUANTILE, PREDICT_LINEAR, SMOOTH):
         if first_parameter is None or first_parameter.shape[0] < w.steps:
             raise ValueError("a parameter row is missing")
@@ -316,10 +319,10 @@ def instant_rows(
     int64_t lookback_ms,
     bint times=False,
 ):
-    """Fills ``out`` (float64[n, steps]) with the last sample of each series in ``(end - lookback, end]``; returns how many.
+    """Fills ``out`` (float64[n, steps]) with the last samples in ``(end - lookback, end]``; returns how many there are.
 
-    A staleness marker found there means absence, and is copied as such. ``times``: the sample's time in seconds instead.
-    Runs without the GIL.
+    A staleness marker found there means absence, and is copied as such. ``times``: the sample's time in seconds
+    instead. Runs without the GIL.
     """
     cdef int64_t i, k, end, found = 0, series = start.shape[0] - 1, steps = out.shape[1]
     cdef int64_t at, stop
@@ -366,7 +369,7 @@ def select_samples(
 
 
 def row_samples(const double[:, ::1] rows, int64_t start_ms, int64_t step_ms):
-    """Rows of steps as samples at the steps' times: (start int64[n + 1], timestamps int64[rows], values float64[rows])."""
+    """Rows as samples at the steps' times: (start int64[n + 1], timestamps int64[rows], values float64[rows])."""
     cdef int64_t i, k, kept = 0, series = rows.shape[0], steps = rows.shape[1]
     new_start, new_times = np.zeros(series + 1, np.int64), np.empty(series * steps, np.int64)
     new_values = np.empty(series * steps, np.float64)

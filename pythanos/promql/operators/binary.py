@@ -139,8 +139,8 @@ class VectorOperation:
             reason = "many-to-one matching must be explicit (group_left/group_right)"
         else:
             ids, _ = _labels.distinct(labels)
-            keys, key = np.unique(pairs.group * (len(labels) + 1) + ids, return_inverse=True)
-            keys, reason = len(keys), "grouping labels must ensure unique matches"
+            found, key = np.unique(pairs.group * (len(labels) + 1) + ids, return_inverse=True)
+            keys, reason = len(found), "grouping labels must ensure unique matches"
         if not _repeats(key, keys):
             return
         met = _rows.pairs(OPERATORS["+"], many.values, pairs.many, one.values, pairs.one, keep=_rows.Keep.LEFT)

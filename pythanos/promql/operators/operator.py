@@ -55,8 +55,10 @@ class Block:
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Block:
         """Some of the rows, copied; the counters stay with the block."""
-        drop = None if self.drop_name is None else self.drop_name[rows]
-        return Block(self.labels.take(rows), self.values[rows], drop, self.scanned, self.read, self.annotations)
+        chosen = np.nonzero(rows)[0] if rows.dtype == np.bool_ else rows.astype(np.intp, copy=False)
+        drop = None if self.drop_name is None else self.drop_name[chosen]
+        values = self.values[chosen]
+        return Block(self.labels.take(chosen), values, drop, self.scanned, self.read, self.annotations)
 
     def without_empty(self) -> Block:
         """The rows that have a sample."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from pythanos._aggregate import Rank
 from pythanos.errors import QueryFailed
 from pythanos.model.matchers import quote
 from pythanos.model.series import ABSENT
+from pythanos.promql.annotations import Annotation
 from pythanos.promql.operators.aggregate import Drops, group_names, group_table
 from pythanos.promql.operators.operator import (
     Block,
@@ -152,16 +154,13 @@ def _distinct_texts(values: NDArray[np.float64]) -> tuple[list[str], NDArray[np.
     return list(texts), np.array(number, np.int64)[index] if number else np.zeros(0, np.int64)
 
 
-def _extreme_quantiles(row: NDArray[np.float64], position: int) -> list:
-    """Warnings about the largest and smallest of the values that are no quantiles, and about NaN."""
-    if not len(row):
-        return []
-    with np.errstate(invalid="ignore"):
-        worst = [value for value in (np.nanmax(row, initial=-np.inf), np.nanmin(row, initial=np.inf))]
-    chosen = [value for value in worst if np.isfinite(value) and not 0 <= value <= 1]
-    if np.isnan(row).any():
-        chosen.insert(0, np.nan)
-    return invalid_quantiles(np.array(chosen), position) if chosen else []
+def _extreme_quantiles(row: NDArray[np.float64], position: int) -> list[Annotation]:
+    """Warnings about the largest and the smallest of the values that are no quantiles, and about NaN."""
+    numbers = row[~np.isnan(row)].tolist()
+    chosen = [value for value in (max(numbers), min(numbers)) if not 0 <= value <= 1] if numbers else []
+    if len(numbers) < len(row):
+        chosen.insert(0, math.nan)
+    return invalid_quantiles(np.array(chosen), position)
 
 
 def _same(block: Block) -> Block:

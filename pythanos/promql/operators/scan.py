@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pythanos import _windows
 from pythanos.errors import NotSupported
+from pythanos.model.histogram import HistogramColumns
 from pythanos.model.matchers import MatchType
 from pythanos.model.series import SampleBatch
 from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, without_names
@@ -155,6 +156,6 @@ def decoded(batch: EncodedSeries) -> SampleBatch:
     """The samples of a batch. Raises NotSupported where native histograms are among them."""
     samples = batch.decode()
     histograms = samples.histograms
-    if histograms is not None and len(histograms.timestamps):
+    if isinstance(histograms, HistogramColumns) and len(histograms.timestamps):
         raise NotSupported("native histogram samples are not supported yet")
     return samples

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Union
+from typing import Union, cast
 
 from pythanos.model.matchers import Matcher
 from pythanos.promql.syntax.ast import Cardinality, ValueType, VectorMatching
@@ -191,13 +191,15 @@ def map_children(node: Node, change: Callable[[Node], Node]) -> Node:
         return node
     match node:
         case RangeSelect():
-            return replace(node, select=after[0])
+            return replace(node, select=cast(Select, after[0]))
         case Subquery() | Negate() | StepInvariant():
             return replace(node, expr=after[0])
         case RangeCall():
-            return replace(node, source=after[0], scalars=after[1:])
+            return replace(node, source=cast(RangeSource, after[0]), scalars=after[1:])
         case Call():
             return replace(node, args=after)
         case Aggregate():
             return replace(node, expr=after[-1], param=after[0] if len(after) == 2 else None)
-    return replace(node, lhs=after[0], rhs=after[1])
+        case Binary():
+            return replace(node, lhs=after[0], rhs=after[1])
+    return node
