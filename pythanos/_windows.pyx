@@ -217,6 +217,8 @@ cdef void _row(
 cdef int64_t _longest(const int64_t[::1] start, int64_t samples) except -1:
     """The most samples of a series; raises ValueError for a start column that does not fit the samples."""
     cdef int64_t i, n, longest = 0
+    if start.shape[0] == 0:
+        raise ValueError("start does not fit the samples")
     cdef bint bad = start[0] < 0 or start[start.shape[0] - 1] > samples
     for i in range(start.shape[0] - 1):
         n = start[i + 1] - start[i]

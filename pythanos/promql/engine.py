@@ -224,7 +224,7 @@ def _range_vector(evaluation: Evaluation, node: RangeSelect, steps: Steps) -> Ra
         evaluation.account.hold(count, 16 * count)
         evaluation.account.scanned += count
         evaluation.account.read += count
-        kept = np.diff(start) > 0
+        kept = np.nonzero(np.diff(start))[0]
         columns.append(samples.labels.take(kept))
         starts.append(starts[-1][-1] + start[1:][kept])
         times.append(batch_times)
