@@ -164,7 +164,7 @@ def assembled(entries: SeriesEntries, chunks: bytes, check: bool) -> SeriesBatch
 
 def wired(frames) -> None:
     for batch in frames:
-        _wire.encode_series(batch, slice(0, len(batch)), batched=True)
+        _wire.encode_series(batch)
 
 
 if __name__ == "__main__":

@@ -211,7 +211,6 @@ cdef bint put_labels(Decoding* d, const uint64_t* refs, Py_ssize_t count) noexce
     if not (
         push64(&d.columns[LABEL_OFFSET], start)
         and push32(&d.columns[LABEL_LENGTH], <uint32_t>(d.labels.size - start))
-        and push64(&d.columns[LABEL_HASH], xxh64(d.labels.data + start, d.labels.size - start, 0))
     ):
         return fail(d, NULL)
     return True
@@ -281,6 +280,22 @@ cdef bint decode_body(Decoding* d, Cursor* c, Py_ssize_t row) noexcept nogil:
     return True
 
 
+cdef bint put_hashes(Decoding* d) noexcept nogil:
+    """Hashes the blocks of the staged series, in a loop of their own, where one hash overlaps the next."""
+    cdef Growing* g = &d.columns[LABEL_HASH]
+    cdef const int64_t* at
+    cdef const int32_t* size
+    cdef Py_ssize_t i, rows = d.columns[LABEL_OFFSET].size // 8
+    if not reserve(g, 8 * rows - g.size):
+        return False
+    at = <const int64_t*>d.columns[LABEL_OFFSET].data
+    size = <const int32_t*>d.columns[LABEL_LENGTH].data
+    for i in range(g.size // 8, rows):
+        (<uint64_t*>g.data)[i] = xxh64(d.labels.data + at[i], size[i], 0)
+    g.size = 8 * rows
+    return True
+
+
 cdef bint put_staged(Decoding* d) noexcept nogil:
     """Writes the label blocks of the staged series; after a fault the first one left is the one at fault."""
     cdef const uint64_t* refs = <const uint64_t*>d.refs.data
@@ -292,6 +307,8 @@ cdef bint put_staged(Decoding* d) noexcept nogil:
         d.fault_row = d.staged[k].row
         if not put_labels(d, refs + d.staged[k].first, d.staged[k].labels):
             return False
+    if not put_hashes(d):
+        return fail(d, NULL)
     d.staging = 0
     d.refs.size = 0
     return True

@@ -23,8 +23,10 @@ from pythanos._cursor cimport PYTHANOS_BSWAP32, Cursor, cursor, offset, read_uva
 cdef extern from *:
     """
     #define PYTHANOS_CTZ(x) __builtin_ctzll(x)
+    #define PYTHANOS_POPCOUNT(x) __builtin_popcountll(x)
     """
     int PYTHANOS_CTZ(uint64_t) noexcept nogil
+    int PYTHANOS_POPCOUNT(uint64_t) noexcept nogil
 
 
 cdef Py_ssize_t GALLOP_RATIO = 30
@@ -200,12 +202,8 @@ cdef Py_ssize_t list_bits(const uint64_t* bits, Py_ssize_t words, uint32_t low, 
 
 cdef Py_ssize_t count_bits(const uint64_t* bits, Py_ssize_t words) noexcept nogil:
     cdef Py_ssize_t i, n = 0
-    cdef uint64_t word
     for i in range(words):
-        word = bits[i]
-        while word:
-            n += 1
-            word &= word - 1
+        n += PYTHANOS_POPCOUNT(bits[i])
     return n
 
 

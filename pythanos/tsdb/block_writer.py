@@ -136,7 +136,7 @@ class BlockWriter:
 
 
 def chunk_samples(batch: SeriesBatch) -> NDArray[np.int64]:
-    """int64[m]: how many samples each chunk holds, from its first two bytes; for an aggregate chunk, of its count chunk.
+    """int64[m]: how many samples each chunk holds by its first two bytes; of an aggregate chunk, its count chunk.
 
     Raises CorruptData for a chunk that is too short to say.
     """

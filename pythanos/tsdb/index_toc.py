@@ -53,13 +53,12 @@ def decode_toc(data: bytes, size: int, file: str) -> IndexToc:
     at = size - TOC_SIZE
     if len(data) < TOC_SIZE or at < INDEX_START_SIZE:
         raise CorruptData(file, max(at, 0), "shorter than an index")
-    fields = _TOC.unpack_from(data, len(data) - TOC_SIZE)
-    if crc32c_of(data[len(data) - TOC_SIZE : len(data) - 4]) != fields[6]:
+    symbols, series, label_indices, label_table, postings, table, crc = _TOC.unpack_from(data, len(data) - TOC_SIZE)
+    if crc32c_of(data[len(data) - TOC_SIZE : len(data) - 4]) != crc:
         raise CorruptData(file, at, "checksum of the table of contents does not match")
-    toc = IndexToc(*fields[:6], size)
-    if not INDEX_START_SIZE <= toc.symbols < toc.series <= toc.postings_table < at or toc.postings > toc.postings_table:
+    if not INDEX_START_SIZE <= symbols < series <= table < at or postings > table:
         raise CorruptData(file, at, "sections of the table of contents out of order")
-    return toc
+    return IndexToc(symbols, series, label_indices, label_table, postings, table, size)
 
 
 def encode_toc(toc: IndexToc) -> bytes:
