@@ -1,129 +1,39 @@
-"""Label sets as wire bytes: building, comparing, sorting, editing, grouping, hashing many at once.
+"""Label sets as wire bytes: building, comparing, sorting and editing many at once.
 
 Every function takes a ``model.series.LabelColumn`` of n label blocks and works on its bytes without the GIL; results
 own a new arena unless they say otherwise. Names and values are ``str`` with ``surrogateescape``. A malformed block, or one that
 reaches outside its arena, raises CorruptData("labels", offset in the arena, reason).
 
-The order is that of Go's ``labels.Compare``: pair by pair, name before value, by bytes, a leading part first.
+The order is that of Go's ``labels.Compare``: pair by pair, name before value, by bytes, a leading part first. Grouping and
+hashing are in ``_label_groups`` and can be had from here too.
 """
 
 import numpy as np
 
-from libc.string cimport memset
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy, memset
 
-from pythanos._arena cimport (
-    Growing,
-    Interner,
-    append,
-    intern_bytes,
-    release,
-    release_interner,
-    reserve,
-    seal,
-)
+from pythanos._arena cimport Growing, append, release, reserve, seal
 from pythanos._hash cimport xxh64
+from pythanos._label_rows cimport OUT_OF_MEMORY, NameSet, decode_text, encode_text, fail_row, sealed_column, select_labels
 
-from pythanos.errors import CorruptData
+from pythanos._label_groups import (  # noqa: F401
+    distinct,
+    find_duplicate,
+    group_by,
+    names_of,
+    shard_mask,
+    signatures,
+    value_index,
+    values_of,
+)
 from pythanos.model.series import LabelColumn
-
-cdef bytes METRIC_NAME = b"__name__"
-cdef Py_ssize_t OUT_OF_MEMORY = -2
-
-
-cdef class LabelRows:
-    def __cinit__(self, column):
-        cdef Py_ssize_t i, size, bad = -1
-        self.arena_view = memoryview(column.arena)
-        self.offset_view = np.ascontiguousarray(column.offset, np.int64)
-        self.length_view = np.ascontiguousarray(column.length, np.int32)
-        self.hash_view = np.ascontiguousarray(column.hash, np.uint64)
-        size = self.arena_view.shape[0]
-        self.rows.arena = &self.arena_view[0] if size else NULL
-        self.rows.arena_size = size
-        self.rows.count = self.offset_view.shape[0]
-        if self.length_view.shape[0] != self.rows.count or self.hash_view.shape[0] != self.rows.count:
-            raise ValueError("columns of different lengths")
-        if self.rows.count == 0:
-            return
-        self.rows.offset = &self.offset_view[0]
-        self.rows.length = &self.length_view[0]
-        self.rows.hash = &self.hash_view[0]
-        with nogil:
-            for i in range(self.rows.count):
-                if self.rows.length[i] < 0 or not 0 <= self.rows.offset[i] <= size - self.rows.length[i]:
-                    bad = i
-                    break
-        if bad >= 0:
-            raise CorruptData("labels", int(self.rows.offset[bad]), "label block reaches outside its arena")
-
-
-cdef class NameSet:
-    def __cinit__(self, names):
-        cdef Py_ssize_t i
-        cdef bytes name
-        self.encoded = sorted({_encode(text) for text in names})
-        self.names.count = len(self.encoded)
-        self.names.name = <const uint8_t**>calloc(self.names.count + 1, sizeof(uint8_t*))
-        self.names.length = <Py_ssize_t*>calloc(self.names.count + 1, sizeof(Py_ssize_t))
-        if self.names.name == NULL or self.names.length == NULL:
-            raise MemoryError
-        for i in range(self.names.count):
-            name = self.encoded[i]
-            self.names.name[i] = <const uint8_t*>name
-            self.names.length[i] = len(name)
-
-    def __dealloc__(self):
-        free(self.names.name)
-        free(self.names.length)
-
-
-def _encode(text):
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _decode(raw):
-    return raw.decode("utf-8", "surrogateescape")
-
-
-cdef int _fail(LabelRows source, Py_ssize_t row) except -1:
-    """Raises for the row that a kernel stopped at."""
-    if row == OUT_OF_MEMORY:
-        raise MemoryError
-    raise CorruptData("labels", int(source.rows.offset[row]), "malformed label block")
-
-
-cdef object _column(Growing* blocks, offset, length):
-    """A LabelColumn that takes over `blocks`, its hashes computed here."""
-    cdef Py_ssize_t i, n = len(offset)
-    cdef int64_t[::1] offsets = offset
-    cdef int32_t[::1] lengths = length
-    hashes = np.empty(n, np.uint64)
-    cdef uint64_t[::1] out = hashes
-    with nogil:
-        for i in range(n):
-            out[i] = xxh64(blocks.data + offsets[i], lengths[i], 0)
-    return LabelColumn(seal(blocks), offset, length, hashes)
-
-
-cdef object _interned(Interner* interner):
-    """The interned blocks as a LabelColumn, in order of their ids."""
-    cdef Py_ssize_t i, n = interner.count
-    offset, length, hashes = np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n, np.uint64)
-    cdef int64_t[::1] offsets = offset
-    cdef int32_t[::1] lengths = length
-    cdef uint64_t[::1] hash_view = hashes
-    for i in range(n):
-        offsets[i] = interner.offset[i]
-        lengths[i] = interner.length[i]
-        hash_view[i] = interner.hash[i]
-    return LabelColumn(seal(&interner.bytes), offset, length, hashes)
 
 
 def label_block(labels: dict) -> bytes:
     """The label block of one label set, sorted by the bytes of the names; labels with an empty value are left out."""
     cdef Py_ssize_t size = 0
-    pairs = sorted((_encode(name), _encode(value)) for name, value in labels.items() if value)
+    pairs = sorted((encode_text(name), encode_text(value)) for name, value in labels.items() if value)
     for name, value in pairs:
         size += label_size(len(name), len(value))
     block = bytearray(size)
@@ -178,12 +88,12 @@ def to_dicts(column) -> list:
             name = label.name[: label.name_length]
             value = label.value[: label.value_length]
             if name not in texts:
-                texts[name] = _decode(name)
+                texts[name] = decode_text(name)
             if value not in texts:
-                texts[value] = _decode(value)
+                texts[value] = decode_text(value)
             row[texts[name]] = texts[value]
         if labels.bad:
-            _fail(source, i)
+            fail_row(source, i)
         out.append(row)
     return out
 
@@ -232,7 +142,7 @@ def count_misordered(column) -> int:
                 bad = i
                 break
     if bad >= 0:
-        _fail(source, bad)
+        fail_row(source, bad)
     return found
 
 
@@ -389,8 +299,8 @@ cdef object _selected(column, names, bint keep):
                 blocks.size += written
     if bad != -1:
         release(&blocks)
-        _fail(source, bad)
-    return _column(&blocks, offset, length)
+        fail_row(source, bad)
+    return sealed_column(&blocks, offset, length)
 
 
 def drop_labels(column, names: tuple) -> LabelColumn:
@@ -468,12 +378,12 @@ def set_label(column, name: str, values, index=None) -> LabelColumn:
     """
     cdef LabelRows source = LabelRows(column)
     cdef Rows rows = source.rows
-    cdef bytes name_bytes = _encode(name)
+    cdef bytes name_bytes = encode_text(name)
     cdef Py_ssize_t name_length = len(name_bytes)
     cdef const uint8_t* name_data = <const uint8_t*>name_bytes
     if isinstance(values, str):
         values, index = [values], np.zeros(rows.count, np.int64)
-    texts = [None if value is None else _encode(value) for value in values]
+    texts = [None if value is None else encode_text(value) for value in values]
     size = np.array([-1 if text is None else len(text) for text in texts] or [0], np.int64)
     start = np.cumsum(np.maximum(size, 0)) - np.maximum(size, 0)
     cdef bytes pool = b"".join(text for text in texts if text)
@@ -511,238 +421,5 @@ def set_label(column, name: str, values, index=None) -> LabelColumn:
             lengths[i] = <int32_t>(blocks.size - offsets[i])
     if bad != -1:
         release(&blocks)
-        _fail(source, bad)
-    return _column(&blocks, offset, length)
-
-
-# Grouping and hashing: the chosen labels of each block are gathered into scratch memory, hashed and, for groups, interned
-# with a comparison of their bytes, so that groups are exact and not merely probable.
-
-
-cdef NameSet _matching_names(names, bint only):
-    """The names a match is made on, or those it ignores, which always include the metric name."""
-    return NameSet(names if only else (*names, "__name__"))
-
-
-cdef Py_ssize_t _longest(const Rows* rows) noexcept nogil:
-    cdef Py_ssize_t i, longest = 0
-    for i in range(rows.count):
-        if rows.length[i] > longest:
-            longest = rows.length[i]
-    return longest
-
-
-def signatures(column, names: tuple, *, bint on):
-    """uint64[n]: a hash of the named labels (``on``), or of all but them and the metric name (ignoring).
-
-    Equal label subsets have equal signatures; different ones differ but for 64-bit chance. ``group_by`` over
-    ``concat`` of two columns gives exact numbers instead.
-    """
-    cdef LabelRows source = LabelRows(column)
-    cdef NameSet set_ = _matching_names(names, on)
-    cdef Rows rows = source.rows
-    out = np.empty(rows.count, np.uint64)
-    cdef uint64_t[::1] view = out
-    cdef Py_ssize_t i, size, bad = -1
-    cdef uint8_t* scratch = <uint8_t*>malloc(_longest(&rows) + 1)
-    if scratch == NULL:
-        raise MemoryError
-    with nogil:
-        for i in range(rows.count):
-            size = select_labels(rows.arena + rows.offset[i], rows.length[i], &set_.names, on, scratch)
-            if size < 0:
-                bad = i
-                break
-            view[i] = xxh64(scratch, size, 0)
-    free(scratch)
-    if bad != -1:
-        _fail(source, bad)
-    return out
-
-
-def group_by(column, names: tuple, *, bint by):
-    """Groups rows by the named labels (``by``), or by all but them and the metric name (without).
-
-    Returns (group int64[n] from 0, LabelColumn of the groups); groups are numbered in order of first sight and hold
-    only the labels grouped by. Exact: equal bytes, not equal hashes.
-    """
-    cdef LabelRows source = LabelRows(column)
-    cdef NameSet set_ = _matching_names(names, by)
-    cdef Rows rows = source.rows
-    cdef Interner groups
-    group = np.empty(rows.count, np.int64)
-    cdef int64_t[::1] view = group
-    cdef Py_ssize_t i, size, bad = -1
-    cdef uint8_t* scratch = <uint8_t*>malloc(_longest(&rows) + 1)
-    if scratch == NULL:
-        raise MemoryError
-    memset(&groups, 0, sizeof(Interner))
-    with nogil:
-        for i in range(rows.count):
-            size = select_labels(rows.arena + rows.offset[i], rows.length[i], &set_.names, by, scratch)
-            if size < 0:
-                bad = i
-                break
-            view[i] = intern_bytes(&groups, scratch, size, xxh64(scratch, size, 0))
-            if view[i] < 0:
-                bad = OUT_OF_MEMORY
-                break
-    free(scratch)
-    try:
-        if bad != -1:
-            _fail(source, bad)
-        return group, _interned(&groups)
-    finally:
-        release_interner(&groups)
-
-
-def distinct(column):
-    """(id int64[n], first int64[d]): equal label sets share an id, numbered by first sight; ``first`` is that row."""
-    cdef LabelRows source = LabelRows(column)
-    cdef Rows rows = source.rows
-    cdef Interner seen
-    cdef Py_ssize_t i, known = 0
-    cdef bint short = False
-    ids, first = np.empty(rows.count, np.int64), np.empty(rows.count, np.int64)
-    cdef int64_t[::1] view = ids, first_view = first
-    memset(&seen, 0, sizeof(Interner))
-    with nogil:
-        for i in range(rows.count):
-            view[i] = intern_bytes(&seen, rows.arena + rows.offset[i], rows.length[i], rows.hash[i])
-            if view[i] < 0:
-                short = True
-                break
-            if view[i] == known:
-                first_view[known] = i
-                known += 1
-    release_interner(&seen)
-    if short:
-        raise MemoryError
-    return ids, first[:known].copy()
-
-
-def find_duplicate(column):
-    """The first pair (earlier row, later row) of equal label sets, or None."""
-    ids, first = distinct(column)
-    if len(first) == len(ids):
-        return None
-    late = int(np.argmax(first[ids] != np.arange(len(ids))))
-    return int(first[ids[late]]), late
-
-
-def value_index(column, name: str):
-    """(index int64[n], values list[str]): row i has the value ``values[index[i]]``; "" where the label is absent.
-
-    Values are numbered by first sight.
-    """
-    cdef LabelRows source = LabelRows(column)
-    cdef Rows rows = source.rows
-    cdef bytes name_bytes = _encode(name)
-    cdef const uint8_t* wanted = <const uint8_t*>name_bytes
-    cdef Py_ssize_t wanted_length = len(name_bytes), i, bad = -1
-    cdef Interner values
-    cdef Label label
-    cdef int found
-    index = np.empty(rows.count, np.int64)
-    cdef int64_t[::1] view = index
-    memset(&values, 0, sizeof(Interner))
-    with nogil:
-        for i in range(rows.count):
-            found = find_label(rows.arena + rows.offset[i], rows.length[i], wanted, wanted_length, &label)
-            if found < 0:
-                bad = i
-                break
-            if found == 0:
-                label.value_length = 0
-            view[i] = intern_bytes(&values, label.value, label.value_length, xxh64(label.value, label.value_length, 0))
-            if view[i] < 0:
-                bad = OUT_OF_MEMORY
-                break
-    try:
-        if bad != -1:
-            _fail(source, bad)
-        return index, [
-            _decode(values.bytes.data[values.offset[i] : values.offset[i] + values.length[i]])
-            for i in range(values.count)
-        ]
-    finally:
-        release_interner(&values)
-
-
-def values_of(column, name: str) -> list:
-    """The value of one label for each row, "" where it is absent; equal values are the same str object."""
-    index, values = value_index(column, name)
-    return [values[i] for i in index.tolist()]
-
-
-def names_of(column) -> list:
-    """The label names that occur in any row, sorted by bytes."""
-    cdef LabelRows source = LabelRows(column)
-    cdef Rows rows = source.rows
-    cdef Interner names
-    cdef Labels labels
-    cdef Label label
-    cdef Py_ssize_t i, bad = -1
-    memset(&names, 0, sizeof(Interner))
-    with nogil:
-        for i in range(rows.count):
-            labels = labels_in(rows.arena + rows.offset[i], rows.length[i])
-            while next_label(&labels, &label):
-                if intern_bytes(&names, label.name, label.name_length, xxh64(label.name, label.name_length, 0)) < 0:
-                    bad = OUT_OF_MEMORY
-                    break
-            if labels.bad:
-                bad = i
-            if bad != -1:
-                break
-    try:
-        if bad != -1:
-            _fail(source, bad)
-        found = [names.bytes.data[names.offset[i] : names.offset[i] + names.length[i]] for i in range(names.count)]
-        return [_decode(name) for name in sorted(found)]
-    finally:
-        release_interner(&names)
-
-
-def shard_mask(column, names: tuple, *, bint by, int64_t total, int64_t index):
-    """bool[n]: the rows of one shard, as the StoreAPI's ShardInfo chooses them.
-
-    XXH64 over ``name 0xFF value 0xFF`` of the named labels (``by``) or of all others, modulo ``total``; all rows where
-    ``total`` < 1. Note that without does not leave out the metric name.
-    """
-    cdef LabelRows source = LabelRows(column)
-    cdef NameSet set_ = NameSet(names)
-    cdef Rows rows = source.rows
-    cdef Labels labels
-    cdef Label label
-    cdef Py_ssize_t i, bad = -1
-    cdef uint8_t* out
-    mask = np.ones(rows.count, np.bool_)
-    if total < 1:
-        return mask
-    cdef uint8_t[::1] view = mask.view(np.uint8)
-    cdef uint8_t* scratch = <uint8_t*>malloc(_longest(&rows) + 1)
-    if scratch == NULL:
-        raise MemoryError
-    with nogil:
-        for i in range(rows.count):
-            labels = labels_in(rows.arena + rows.offset[i], rows.length[i])
-            out = scratch
-            # Never longer than the block: a label's tags and lengths take at least as much as two separators.
-            while next_label(&labels, &label):
-                if has_name(&set_.names, label.name, label.name_length) == by:
-                    memcpy(out, label.name, label.name_length)
-                    out += label.name_length
-                    out[0] = 0xFF
-                    memcpy(out + 1, label.value, label.value_length)
-                    out += 1 + label.value_length
-                    out[0] = 0xFF
-                    out += 1
-            if labels.bad:
-                bad = i
-                break
-            view[i] = xxh64(scratch, out - scratch, 0) % <uint64_t>total == <uint64_t>index
-    free(scratch)
-    if bad != -1:
-        _fail(source, bad)
-    return mask
+        fail_row(source, bad)
+    return sealed_column(&blocks, offset, length)
