@@ -2,8 +2,8 @@
 
     python bench/bench_store_series.py [series] [--threads]
 
-Prints ns per series and peak RSS for a whole select, labels only, an external label that is merged in, a replica label that
-is dropped, and repeated selects (index cache warm). The block is made once in a temporary folder.
+Prints ns per series and peak RSS for a whole select, labels only, an external label that is merged in, a replica
+label that is dropped, and repeated selects (index cache warm). The block is made once in a temporary folder.
 """
 
 from __future__ import annotations

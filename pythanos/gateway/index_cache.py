@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pylru
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -21,6 +21,8 @@ from pythanos.errors import ConfigError
 from pythanos.model.matchers import Matcher
 from pythanos.units import ByteSize, Duration
 
+T = TypeVar("T")
+
 POSTINGS = "Postings"
 SERIES = "Series"
 EXPANDED_POSTINGS = "ExpandedPostings"
@@ -30,8 +32,11 @@ ITEM_TYPES = (POSTINGS, SERIES, EXPANDED_POSTINGS)
 ITEM_OVERHEAD_BYTES = 16
 BLOCK_KEY_BYTES = 16
 
-_SIZE_BUCKETS = (32, 256, 512, 1 << 10, 32 << 10, 256 << 10, 512 << 10, 1 << 20, 32 << 20, 64 << 20)
-_SIZE_BUCKETS += (128 << 20, 256 << 20, 512 << 20)
+_KB, _MB = 1 << 10, 1 << 20
+_SIZE_BUCKETS: tuple[float, ...] = (
+    *(32, 256, 512, _KB, 32 * _KB, 256 * _KB, 512 * _KB),
+    *(_MB, 32 * _MB, 64 * _MB, 128 * _MB, 256 * _MB, 512 * _MB),
+)
 _SECONDS_BUCKETS = (0.01, 0.1, 0.3, 0.6, 1, 3, 6, 10, 15, 20, 30, 45, 60, 90, 120)
 
 
@@ -179,71 +184,40 @@ class _Metrics:
     """The metrics that the Thanos dashboards read."""
 
     def __init__(self, registry: CollectorRegistry, config: InMemoryConfig) -> None:
-        prefix, both = "thanos_store_index_cache_", ("item_type", "tenant")
-        self.requests = Counter(
-            prefix + "requests_total", "Total number of items requests to the cache.", both, registry=registry
+        def named(kind: Callable[..., T], name: str, text: str, labels: tuple[str, ...] = (), **more: Any) -> T:
+            return kind(f"thanos_store_index_cache_{name}", text, labels, registry=registry, **more)
+
+        by_type, by_both = ("item_type",), ("item_type", "tenant")
+        text = "Total number of items requests to the cache"
+        self.requests = named(Counter, "requests_total", f"{text}.", by_both)
+        self.hits = named(Counter, "hits_total", f"{text} that were a hit.", by_both)
+        text = "Histogram to track item data size stored in index cache"
+        self.stored_bytes = named(Histogram, "stored_data_size_bytes", text, by_both, buckets=_SIZE_BUCKETS)
+        text = "Histogram to track latency to fetch items from index cache"
+        self.fetch_seconds = named(Histogram, "fetch_duration_seconds", text, by_both, buckets=_SECONDS_BUCKETS)
+        text = "Total number of items that"
+        self._evictions = named(Counter, "items_evicted_total", f"{text} were evicted from the index cache.", by_type)
+        self._added = named(Counter, "items_added_total", f"{text} were added to the index cache.", by_type)
+        self.overflowed = named(
+            Counter,
+            "items_overflowed_total",
+            f"{text} could not be added to the cache due to being too big.",
+            by_type,
         )
-        self.hits = Counter(
-            prefix + "hits_total",
-            "Total number of items requests to the cache that were a hit.",
-            both,
-            registry=registry,
+        self._items = named(Gauge, "items", "Current number of items in the index cache.", by_type)
+        text = "Current byte size of items"
+        self._items_bytes = named(Gauge, "items_size_bytes", f"{text} in the index cache.", by_type)
+        self._total_bytes = named(
+            Gauge, "total_size_bytes", f"{text} (both value and key) in the index cache.", by_type
         )
-        self.stored_bytes = Histogram(
-            prefix + "stored_data_size_bytes",
-            "Histogram to track item data size stored in index cache",
-            both,
-            buckets=_SIZE_BUCKETS,
-            registry=registry,
-        )
-        self.fetch_seconds = Histogram(
-            prefix + "fetch_duration_seconds",
-            "Histogram to track latency to fetch items from index cache",
-            both,
-            buckets=_SECONDS_BUCKETS,
-            registry=registry,
-        )
-        self._evictions = Counter(
-            prefix + "items_evicted_total",
-            "Total number of items that were evicted from the index cache.",
-            ("item_type",),
-            registry=registry,
-        )
-        self._added = Counter(
-            prefix + "items_added_total",
-            "Total number of items that were added to the index cache.",
-            ("item_type",),
-            registry=registry,
-        )
-        self.overflowed = Counter(
-            prefix + "items_overflowed_total",
-            "Total number of items that could not be added to the cache due to being too big.",
-            ("item_type",),
-            registry=registry,
-        )
-        self._items = Gauge(
-            prefix + "items", "Current number of items in the index cache.", ("item_type",), registry=registry
-        )
-        self._items_bytes = Gauge(
-            prefix + "items_size_bytes",
-            "Current byte size of items in the index cache.",
-            ("item_type",),
-            registry=registry,
-        )
-        self._total_bytes = Gauge(
-            prefix + "total_size_bytes",
-            "Current byte size of items (both value and key) in the index cache.",
-            ("item_type",),
-            registry=registry,
-        )
-        Gauge(
-            prefix + "max_size_bytes", "Maximum number of bytes to be held in the index cache.", registry=registry
-        ).set(config.max_size)
-        Gauge(
-            prefix + "max_item_size_bytes",
-            "Maximum number of bytes for single entry to be held in the index cache.",
-            registry=registry,
-        ).set(config.max_item_size)
+        text = "Maximum number of bytes to be held in the index cache."
+        named(Gauge, "max_size_bytes", text).set(config.max_size)
+        text = "Maximum number of bytes for single entry to be held in the index cache."
+        named(Gauge, "max_item_size_bytes", text).set(config.max_item_size)
+        self._show_all()
+
+    def _show_all(self) -> None:
+        """Each series exists from the start, as a rate over one that appears is lost."""
         for item_type in ITEM_TYPES:
             self.requests.labels(item_type, DEFAULT_TENANT)
             self.hits.labels(item_type, DEFAULT_TENANT)

@@ -20,8 +20,10 @@ _LOAD_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 15, 30, 60, 90, 120, 300)
 _HEADER_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 30, 60, 90, 120, 300)
 _KB, _MB = 1 << 10, 1 << 20
 _CHUNK_BYTES = (32, 256, 512, _KB, 32 * _KB, 256 * _KB, 512 * _KB, _MB, 32 * _MB, 256 * _MB, 512 * _MB)
-_POSTINGS_BYTES = (32, 256, 512, _KB, 32 * _KB, 256 * _KB, 512 * _KB, _MB, 32 * _MB, 128 * _MB, 256 * _MB)
-_POSTINGS_BYTES += (512 * _MB, 768 * _MB, 1024 * _MB)
+_POSTINGS_BYTES = (
+    *(32, 256, 512, _KB, 32 * _KB, 256 * _KB, 512 * _KB),
+    *(_MB, 32 * _MB, 128 * _MB, 256 * _MB, 512 * _MB, 768 * _MB, 1024 * _MB),
+)
 
 
 def _exponential(first: float, factor: float, count: int) -> tuple[float, ...]:

@@ -81,14 +81,15 @@ class PostingsFetch:
 
     def finish(self) -> Expanded:
         """Waits for the reads. Raises CorruptData, LimitExceeded and what the bucket raises."""
-        if self._done is None:
+        done = self._done
+        if done is None:
             for read in self._reads:
                 self._take(read)
-            self._finished(self._combined())
+            done = self._finished(self._combined())
         self._run.metrics.postings_seconds.labels(self._run.tenant).observe(self._run.ctx.monotonic() - self._begun)
-        if not len(self._done.refs):
+        if not len(done.refs):
             self._run.metrics.empty_postings.labels(self._run.tenant).inc()
-        return self._done
+        return done
 
     def cancel(self) -> None:
         for read in self._reads:
@@ -196,12 +197,13 @@ class PostingsFetch:
         refs = intersect(adds)
         return subtract(refs, removed) if removed and len(refs) else refs
 
-    def _finished(self, refs: NDArray[np.uint32]) -> None:
+    def _finished(self, refs: NDArray[np.uint32]) -> Expanded:
         lazy = tuple(one for group in self._groups if group.lazy for one in group.matchers)
-        self._done = Expanded(refs, lazy)
+        self._done = done = Expanded(refs, lazy)
         # What lazy matchers will leave is not known yet, so such an expansion is not cached.
         if not lazy and self._run.cache.keeps(EXPANDED_POSTINGS):
             self._run.cache.store_expanded(self._block.ulid, self._matchers, self._encode(refs), self._run.tenant)
+        return done
 
     def _encode(self, refs: NDArray[np.uint32]) -> bytes:
         begin = self._run.ctx.monotonic()
