@@ -15,7 +15,7 @@ import numpy as np
 
 from pythanos._json_histogram cimport Histograms, Layouts, write_histogram
 from pythanos._json_text cimport put, write_labels, write_stamp
-from pythanos._labels cimport LabelRows
+from pythanos._label_rows cimport LabelRows
 
 from pythanos.errors import CorruptData
 from pythanos.model.histogram import CUSTOM_BUCKETS_SCHEMA

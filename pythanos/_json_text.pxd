@@ -5,7 +5,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from pythanos._labels cimport Label, Labels, labels_in, next_label
+from pythanos._label_rows cimport Label, Labels, labels_in, next_label
 
 cdef extern from "_digits.h" nogil:
     char* pythanos_write_double(char* out, double value) noexcept

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -234,7 +235,8 @@ class Exchange:
                     self.site.logger.failure("answer broke off", failure=Failure(error), path=self.request.path)
                 sink.break_off()
             else:
-                deliver(self.request, self.error_response(error), sink)
+                with suppress(QueryCanceled):
+                    deliver(self.request, self.error_response(error), sink)
 
     def _not_admitted(self, failure: Failure) -> None:
         if not self._ended:
