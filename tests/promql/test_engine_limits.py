@@ -142,7 +142,7 @@ def test_samples_are_counted_per_step_and_once() -> None:
         ("quantile(1.5, m)", ["PromQL warning: quantile value should be between 0 and 1, got 1.5 (1:10)"], []),
         (
             " quantile_over_time(-1,\nm[5m])",
-            ["PromQL warning: quantile value should be between 0 and 1, got -1 (2:1)"],
+            ["PromQL warning: quantile value should be between 0 and 1, got -1 (1:21)"],
             [],
         ),
         (

@@ -12,7 +12,7 @@ from pythanos.promql.operators.binary import VectorOperation
 from pythanos.promql.operators.buckets import BucketFunction
 from pythanos.promql.operators.elementwise import Elementwise, Repeat, apply_function, put_scalar, scalar_operation
 from pythanos.promql.operators.operator import Evaluation, ScalarOperator, VectorOperator
-from pythanos.promql.operators.ranges import RangeScan, SubqueryRange, subquery_steps
+from pythanos.promql.operators.ranges import RangeOperator, RangeScan, SubqueryRange, subquery_steps
 from pythanos.promql.operators.rank import RANKS, CountValues, Quantile, Ranking
 from pythanos.promql.operators.relabel import LabelJoin, LabelReplace, Relabel, Sorted, SortedByLabel
 from pythanos.promql.operators.scalar import (
@@ -103,10 +103,12 @@ class OperatorBuilder:
         scalars = tuple(self.scalar(scalar, steps) for scalar in node.scalars)
         source = node.source
         if isinstance(source, RangeSelect):
-            call: VectorOperator = RangeScan(self.evaluation, function, source, steps, scalars)
+            call: RangeOperator = RangeScan(self.evaluation, function, source, steps, scalars)
         else:
             inner = self.vector(source.expr, subquery_steps(source, steps))
             call = SubqueryRange(self.evaluation, function, source, steps, inner, scalars)
+        if node.scalars:
+            call.scalar_position = node.scalars[0].start
         if node.function != "absent_over_time":
             return call
         matchers = source.select.matchers if isinstance(source, RangeSelect) else ()

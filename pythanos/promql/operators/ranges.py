@@ -62,6 +62,8 @@ class RangeOperator:
         self.range_ms = range_ms
         self.position = position
         self.scalars = scalars
+        # Where the first scalar argument stands, for warnings about it.
+        self.scalar_position = 0
         self.parameters: tuple[NDArray[np.float64], ...] = ()
         self.names = Names.GONE
         self.known_name = ""
@@ -114,7 +116,7 @@ class RangeOperator:
         if self.function.counter:
             found.extend(self._counter_infos(labels))
         if self.function.kernel is Function.QUANTILE:
-            found.extend(invalid_quantiles(self.parameters[0], self.position))
+            found.extend(invalid_quantiles(self.parameters[0], self.scalar_position))
         return found
 
     def _overlap_warnings(self, labels: LabelColumn, overlaps: NDArray[np.int64]) -> list[Annotation]:
@@ -193,7 +195,8 @@ class SubqueryRange(RangeOperator):
         scalars: tuple[ScalarOperator, ...],
     ) -> None:
         ends = subquery_ends(node, steps)
-        super().__init__(evaluation, function, steps, ends, node.range_ms, node.start, scalars)
+        # Prometheus puts infos about subqueries at the beginning of the text.
+        super().__init__(evaluation, function, steps, ends, node.range_ms, 0, scalars)
         self.inner = inner
         if function.keeps_name:
             self.names = inner.names
