@@ -11,6 +11,7 @@ from pythanos.config import Section
 from pythanos.promql.accounting import QueryLimits
 from pythanos.promql.engine import Engine, EngineOptions
 from pythanos.promql.queryable import Queryable
+from pythanos.promql.syntax.cursor import ParserOptions
 from pythanos.query.queryable import SelectOptions, StoreQueryable
 from pythanos.runtime.gate import Gate
 from pythanos.runtime.platform import Platform
@@ -22,6 +23,9 @@ from pythanos.web.router import Route
 from pythanos.workers import Workers
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
+EXPERIMENTAL_FUNCTIONS = "promql-experimental-functions"
+# The last three say what is so anyway, as in Thanos.
+Feature = Literal["promql-experimental-functions", "promql-at-modifier", "promql-negative-offset", "query-pushdown"]
 
 
 class InstantDefault(Section):
@@ -67,6 +71,7 @@ class DeduplicationConfig(Section):
 
 class QuerySection(Section):
     query: QueryConfig = QueryConfig()
+    enable_feature: tuple[Feature, ...] = ()
     deduplication: DeduplicationConfig = DeduplicationConfig()
 
     def settings(self) -> QuerySettings:
@@ -92,6 +97,7 @@ class QuerySection(Section):
             lookback_ms=query.lookback_delta,
             subquery_step_ms=query.default_evaluation_interval,
             limits=QueryLimits(samples_max=query.max_samples, bytes_max=query.max_bytes),
+            parser=ParserOptions(experimental_functions=EXPERIMENTAL_FUNCTIONS in self.enable_feature),
         )
 
 

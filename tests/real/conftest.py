@@ -65,18 +65,24 @@ class PrometheusPeer:
     start: Callable[..., Prometheus]
 
 
-def _peer(generation: str, folder: Path, stack: ExitStack) -> PrometheusPeer:
+def prometheus_binaries(generation: str) -> tuple[str, str]:
+    """prometheus and promtool, ``old`` or ``new``."""
     root = REAL_DIR / f"prometheus-{generation}" / "usr" / "bin"
     for name in ("prometheus", "promtool"):
         if not os.access(root / name, os.X_OK):
             missing(f"{root / name} (see .ci/install-real.sh)")
+    return str(root / "prometheus"), str(root / "promtool")
+
+
+def _peer(generation: str, folder: Path, stack: ExitStack) -> PrometheusPeer:
+    binary, promtool = prometheus_binaries(generation)
 
     def start(**options: object) -> Prometheus:
         home = folder / f"prometheus{len(list(folder.glob('prometheus*')))}"
         home.mkdir()
-        return stack.enter_context(running_prometheus(str(root / "prometheus"), home, **options))
+        return stack.enter_context(running_prometheus(binary, home, **options))
 
-    return PrometheusPeer(generation, str(root / "promtool"), start)
+    return PrometheusPeer(generation, promtool, start)
 
 
 @pytest.fixture(params=["old", "new"])

@@ -38,6 +38,14 @@ class Prometheus:
                 raise TimeoutError(f"{expression} has no result after {timeout} s")
             time.sleep(POLL_SECONDS)
 
+    def wait_for_blocks(self, count: int, *, timeout: float = 60) -> None:
+        """Returns when it has cut so many blocks. Raises TimeoutError."""
+        end = time.monotonic() + timeout
+        while len(list(self.data.glob("*/meta.json"))) < count:
+            if time.monotonic() > end:
+                raise TimeoutError(f"no {count} blocks after {timeout} s")
+            time.sleep(POLL_SECONDS)
+
     def snapshot(self) -> Path:
         """Blocks of everything it holds, the head included; the folder that they are in."""
         return self.data / "snapshots" / self.api("admin/tsdb/snapshot", method="POST")["name"]

@@ -1,0 +1,135 @@
+"""Blocks of a real Prometheus, through SeaweedFS, our store and our querier: the answers are that Prometheus' own."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from real.answers import Answer, ask, differences
+from real.conftest import prometheus_binaries
+from real.expressions import EXCEPTIONS, REFUSED, expressions
+from real.plant import END_MS, START_MS, openmetrics, plant
+from real.prometheus import make_blocks, running_prometheus
+from real.remote_write import write_all
+from real.served import EXPERIMENTAL, REPLICA, serving, upload_blocks
+
+START = START_MS // 1000
+# A scrape time, and one between scrapes.
+INSTANTS = (START + 9000, START + 6500.5)
+# From where only the blocks of promtool are to near the end.
+RANGE = {"start": str(START - 900.123), "end": str(START + 17_400), "step": "300"}
+
+
+@dataclass(frozen=True)
+class Both:
+    """``theirs`` and ``ours``: base URLs of a Prometheus and of our querier over the same samples."""
+
+    theirs: str
+    ours: str
+    pool: ThreadPoolExecutor
+
+    def ask(self, path: str, parameters: dict[str, str], *, post: bool = False) -> tuple[Answer, Answer]:
+        answers = [self.pool.submit(ask, url, path, parameters, post=post) for url in (self.theirs, self.ours)]
+        return answers[0].result(), answers[1].result()
+
+
+@pytest.fixture(scope="module")
+def both(seaweed, tmp_path_factory) -> Iterator[Both]:
+    """Blocks of promtool, then five hours of remote write: a block that the server cut, and its head by a snapshot."""
+    home: Path = tmp_path_factory.mktemp("differential")
+    binary, promtool = prometheus_binaries("new")
+    imported = make_blocks(promtool, openmetrics(), home / "data")
+    flags = [f"--enable-feature={EXPERIMENTAL}"]
+    with running_prometheus(binary, home, data=home / "data", flags=flags) as prometheus:
+        write_all(prometheus.url, plant(), home)
+        prometheus.wait_for_blocks(len(imported) + 1)
+        bucket = {"type": "S3", "config": seaweed.section(seaweed.make_bucket("differential"))}
+        assert len(upload_blocks(prometheus.snapshot(), bucket)) >= len(imported) + 2
+        with serving(home, bucket) as querier, ThreadPoolExecutor(2) as pool:
+            yield Both(prometheus.url, querier.http, pool)
+
+
+def order_of(expression: str) -> str:
+    if expression.startswith("sort_by_label"):
+        return "metric"
+    return "value" if expression.startswith(("sort(", "sort_desc(", "topk(", "bottomk(")) else ""
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_an_expression_has_the_same_values(both, expression):
+    """At two times and over hours, by GET and by POST."""
+    found = []
+    for time in INSTANTS:
+        answers = both.ask("query", {"query": expression, "time": str(time)}, post=time == INSTANTS[0])
+        found += differences(*answers, order=order_of(expression))
+    if not expression.startswith('"'):
+        found += differences(*both.ask("query_range", {"query": expression, **RANGE}))
+    if expression in EXCEPTIONS:
+        pytest.skip(EXCEPTIONS[expression])
+    assert found == []
+
+
+def test_the_expressions_ask_for_something(both):
+    """Nearly all have a result, and there are as many as were promised."""
+    asked = expressions()
+    assert len(asked) >= 200
+    sizes = [both.ask("query_range", {"query": text, **RANGE})[0].size for text in asked[::5]]
+    assert sum(size == 0 for size in sizes) < len(sizes) / 7
+
+
+@pytest.mark.parametrize("expression", REFUSED)
+def test_what_is_no_query_is_refused_alike(both, expression):
+    for path, times in (("query", {"time": str(INSTANTS[0])}), ("query_range", RANGE)):
+        theirs, ours = both.ask(path, {"query": expression, **times})
+        assert theirs.status != 200
+        assert differences(theirs, ours) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("query", {}),
+        ("query", {"query": "up", "time": "yesterday"}),
+        ("query", {"query": "up", "time": "2023-11-15T02:30:00Z"}),
+        ("query", {"query": "up", "time": str(START + 9000), "timeout": "soon"}),
+        ("query", {"query": "up", "time": str(START + 9000), "lookback_delta": "10s"}),
+        ("query", {"query": "up[2m]", "time": str(START + 9000)}),
+        ("query", {"query": "odd[7m] offset 90s", "time": str(START + 6000)}),
+        ("query", {"query": "rate(requests_total[5m])[10m:2m]", "time": str(START + 9000)}),
+        ("query_range", {"query": "up"}),
+        ("query_range", {"query": "up", "start": "1", "end": "0", "step": "1"}),
+        ("query_range", {"query": "up", "start": "0", "end": "10", "step": "0"}),
+        ("query_range", {"query": "up", "start": "0", "end": "10", "step": "-1"}),
+        ("query_range", {"query": "up", "start": "0", "end": "10", "step": "often"}),
+        ("query_range", {"query": "up", "start": "0", "end": "11001", "step": "1"}),
+        ("query_range", {"query": "up[5m]", "start": "0", "end": "10", "step": "1"}),
+        (
+            "query_range",
+            {"query": "up", "start": "2023-11-15T02:30:00.5Z", "end": "2023-11-15T02:40:00Z", "step": "1m"},
+        ),
+        ("label/job/values", {}),
+        ("label/job/values", {"match[]": "limit", "start": str(START), "end": str(START + 60)}),
+        ("label/instance/values", {"match[]": 'up{job="db"}'}),
+        ("label/__name__/values", {}),
+        ("label/path/values", {}),
+        ("label/nothing/values", {}),
+        ("labels", {"match[]": "requests_total"}),
+        ("labels", {"match[]": "up{"}),
+        ("series", {}),
+        ("series", {"match[]": "{}"}),
+    ],
+)
+def test_a_request_has_the_same_answer(both, path, parameters):
+    theirs, ours = both.ask(path, parameters)
+    if path == "labels" and ours.status == 200:
+        # A label of the blocks, which that Prometheus does not know of.
+        ours.body["data"].remove(REPLICA)
+    assert differences(theirs, ours) == []
+
+
+@pytest.mark.parametrize("matcher", ['{__name__=~"up|odd"}', 'requests_total{code!~"2.."}', "escapes", "nothing"])
+def test_the_series_are_the_same(both, matcher):
+    parameters = {"match[]": matcher, "start": str(START), "end": str(END_MS // 1000)}
+    theirs, ours = (answer.body["data"] for answer in both.ask("series", parameters))
+    assert sorted(theirs, key=str) == sorted(({**one} for one in ours), key=str)
