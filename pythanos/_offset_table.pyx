@@ -15,8 +15,9 @@ from libc.string cimport memcmp
 
 from pythanos._cursor cimport Cursor, cursor, offset, read_u32be, read_uvarint, remaining, take
 from pythanos._hash cimport crc32c
+from pythanos._labels cimport compare_text, mismatch
 from pythanos._symbols cimport text_at
-from pythanos._labels cimport compare_text
+from pythanos._varint cimport fast_uvarint
 
 # Bytes of a list's length field before it, and of its checksum behind it.
 cdef enum:
@@ -47,12 +48,12 @@ cdef inline bint next_entry(Cursor* c, Entry* e) noexcept nogil:
         return False
     c.at += 1
     e.name_at = offset(c)
-    e.name_size = read_uvarint(c)
+    e.name_size = fast_uvarint(c)
     e.name = take(c, e.name_size)
     e.value_at = offset(c)
-    e.value_size = read_uvarint(c)
+    e.value_size = fast_uvarint(c)
     e.value = take(c, e.value_size)
-    e.start = read_uvarint(c)
+    e.start = fast_uvarint(c)
     return not c.bad
 
 
@@ -63,8 +64,7 @@ cdef int scan_table(
     """Fills the tables of a section in order; stops at the first entry that is cut short or out of order."""
     cdef Entry e, last
     cdef uint64_t i
-    cdef Py_ssize_t n = 0
-    cdef int order
+    cdef Py_ssize_t n = 0, same, size
     last.start = 0
     last.name = last.value = NULL
     last.name_size = last.value_size = 0
@@ -73,8 +73,10 @@ cdef int scan_table(
             return CUT_SHORT
         if (i and e.start < last.start + MIN_LIST) or e.start > lists_end - MIN_LIST:
             return UNSORTED
-        if last.name != NULL and e.name_size == last.name_size and memcmp(e.name, last.name, e.name_size) == 0:
-            if compare_text(last.value, last.value_size, e.value, e.value_size) >= 0:
+        if last.name != NULL and e.name_size == last.name_size and mismatch(e.name, last.name, e.name_size) == e.name_size:
+            size = last.value_size if last.value_size < e.value_size else e.value_size
+            same = mismatch(last.value, e.value, size)
+            if last.value_size >= e.value_size if same == size else last.value[same] > e.value[same]:
                 return UNSORTED
         else:
             if last.name != NULL and compare_text(last.name, last.name_size, e.name, e.name_size) >= 0:
