@@ -30,13 +30,13 @@ COMPONENT = "all-in-one"
 BUCKET_ENDPOINT = "bucket"
 
 
-class AllInOneServiceConfig(ServiceConfig):
+class AllInOneServiceConfig(ServiceConfig, frozen=True):
     http_address: str = "127.0.0.1:10904"
     bucket_web_label: str = ""
     disable_admin_operations: bool = False
 
 
-class AllInOneConfig(Composed):
+class AllInOneConfig(Composed, frozen=True):
     """etc/pythanos.yaml."""
 
     service: AllInOneServiceConfig

@@ -43,15 +43,15 @@ INFO_THREADS = 16
 STREAM_THREADS = 256
 
 
-class QueryServiceConfig(ServiceConfig):
+class QueryServiceConfig(ServiceConfig, frozen=True):
     http_address: str = "0.0.0.0:10904"
 
 
-class QueryGRPCConfig(GRPCConfig):
+class QueryGRPCConfig(GRPCConfig, frozen=True):
     grpc_address: str = "0.0.0.0:10903"
 
 
-class QueryDaemonConfig(Composed):
+class QueryDaemonConfig(Composed, frozen=True):
     """etc/query.yaml."""
 
     service: QueryServiceConfig

@@ -28,19 +28,19 @@ EXPERIMENTAL_FUNCTIONS = "promql-experimental-functions"
 Feature = Literal["promql-experimental-functions", "promql-at-modifier", "promql-negative-offset", "query-pushdown"]
 
 
-class InstantDefault(Section):
+class InstantDefault(Section, frozen=True):
     max_source_resolution: Duration = Duration(0)
 
 
-class InstantConfig(Section):
+class InstantConfig(Section, frozen=True):
     default: InstantDefault = InstantDefault()
 
 
-class MetadataConfig(Section):
+class MetadataConfig(Section, frozen=True):
     default_time_range: Duration = Duration(0)
 
 
-class QueryConfig(Section):
+class QueryConfig(Section, frozen=True):
     """``query``: how queries are evaluated."""
 
     timeout: Duration = Duration(120_000)
@@ -65,11 +65,11 @@ class QueryConfig(Section):
                 raise ValueError(f"{name} must be more than 0")
 
 
-class DeduplicationConfig(Section):
+class DeduplicationConfig(Section, frozen=True):
     func: Literal["penalty", "chain"] = "penalty"
 
 
-class QuerySection(Section):
+class QuerySection(Section, frozen=True):
     query: QueryConfig = QueryConfig()
     enable_feature: tuple[Feature, ...] = ()
     deduplication: DeduplicationConfig = DeduplicationConfig()

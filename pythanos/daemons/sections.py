@@ -14,12 +14,12 @@ from pythanos.web.server import GRACE, HTTPConfig, WebConfig, parse_address
 from pythanos.web.site import SiteOptions
 
 
-class LogConfig(Section):
+class LogConfig(Section, frozen=True):
     level: Literal["debug", "info", "warn", "error"] = "info"
     format: Literal["logfmt", "json"] = "logfmt"
 
 
-class ServiceConfig(Section):
+class ServiceConfig(Section, frozen=True):
     """Logging and HTTP. A daemon's own subclass gives ``http_address`` its port."""
 
     log: LogConfig = LogConfig()
@@ -41,7 +41,7 @@ class ServiceConfig(Section):
         )
 
 
-class GRPCConfig(Section):
+class GRPCConfig(Section, frozen=True):
     """The gRPC server. A daemon's own subclass gives ``grpc_address`` its port."""
 
     grpc_address: str = "0.0.0.0:10901"
@@ -60,7 +60,7 @@ class GRPCConfig(Section):
         )
 
 
-class BucketSection(Section):
+class BucketSection(Section, frozen=True):
     """Where the blocks are."""
 
     objstore: FileOrContent[BucketConfig] = FileOrContent[BucketConfig]()
@@ -72,14 +72,14 @@ class BucketSection(Section):
         return self.objstore.config
 
 
-class SelectorPair(Section):
+class SelectorPair(Section, frozen=True):
     """``selector``: relabel rules as a file or as content."""
 
     relabel_config_file: str = ""
     relabel_config: list[RelabelRule] | None = None
 
 
-class SelectorSection(Section):
+class SelectorSection(Section, frozen=True):
     """Which blocks or stores are served, by their external labels."""
 
     selector: SelectorPair = SelectorPair()

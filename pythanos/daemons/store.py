@@ -31,17 +31,17 @@ from pythanos.workers import Workers
 COMPONENT = "store"
 
 
-class StoreServiceConfig(ServiceConfig):
+class StoreServiceConfig(ServiceConfig, frozen=True):
     http_address: str = "0.0.0.0:10906"
     bucket_web_label: str = ""
     disable_admin_operations: bool = False
 
 
-class StoreGRPCConfig(GRPCConfig):
+class StoreGRPCConfig(GRPCConfig, frozen=True):
     grpc_address: str = "0.0.0.0:10905"
 
 
-class StoreConfig(Composed):
+class StoreConfig(Composed, frozen=True):
     """etc/store.yaml."""
 
     service: StoreServiceConfig

@@ -22,7 +22,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class GrpcLimits(Section):
+class GrpcLimits(Section, frozen=True):
     """``store.grpc``: what Series calls may cost. The last two are the old names of ``store.limits``."""
 
     series_max_concurrency: Count = 20
@@ -31,14 +31,14 @@ class GrpcLimits(Section):
     series_sample_limit: Count = 0
 
 
-class RequestLimitsConfig(Section):
+class RequestLimitsConfig(Section, frozen=True):
     """``store.limits``: per Series call; 0 is no limit."""
 
     request_series: Count = 0
     request_samples: Count = 0
 
 
-class StoreConfig(Section):
+class StoreConfig(Section, frozen=True):
     """``store``: how blocks are read."""
 
     grpc: GrpcLimits = GrpcLimits()
@@ -60,7 +60,7 @@ class StoreConfig(Section):
         return self.limits.request_samples or self.grpc.series_sample_limit
 
 
-class DebugConfig(Section):
+class DebugConfig(Section, frozen=True):
     """``debug``: hidden knobs, and ``name``, which log lines carry."""
 
     name: str = ""
@@ -69,7 +69,7 @@ class DebugConfig(Section):
     estimated_max_chunk_size: Positive = 16_000
 
 
-class GatewayConfig(Section):
+class GatewayConfig(Section, frozen=True):
     """The top-level keys of the store gateway; a daemon's configuration extends it."""
 
     data_dir: str = "./data"

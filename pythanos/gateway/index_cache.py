@@ -40,14 +40,14 @@ _SIZE_BUCKETS: tuple[float, ...] = (
 _SECONDS_BUCKETS = (0.01, 0.1, 0.3, 0.6, 1, 3, 6, 10, 15, 20, 30, 45, 60, 90, 120)
 
 
-class InMemoryConfig(Section):
+class InMemoryConfig(Section, frozen=True):
     """``config`` of an IN-MEMORY index cache."""
 
     max_size: ByteSize = ByteSize(250 << 20)
     max_item_size: ByteSize = ByteSize(125 << 20)
 
 
-class IndexCacheConfig(Section):
+class IndexCacheConfig(Section, frozen=True):
     """``--index-cache.config``. ``enabled_items`` empty means all; ``ttl`` is for remote caches only."""
 
     type: str = "IN-MEMORY"

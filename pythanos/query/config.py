@@ -11,20 +11,20 @@ from pythanos.units import Duration
 DNS_PREFIXES = ("dns+", "dnssrv+", "dnssrvnoa+", "dnsdualstack+")
 
 
-class EndpointEntry(Section):
+class EndpointEntry(Section, frozen=True):
     """One entry of the endpoint service discovery file."""
 
     address: str
     strict: bool = False
 
 
-class EndpointSdConfig(Section):
+class EndpointSdConfig(Section, frozen=True):
     """The content of ``endpoint.sd_config``."""
 
     endpoints: tuple[EndpointEntry, ...] = ()
 
 
-class EndpointSection(Section):
+class EndpointSection(Section, frozen=True):
     """``endpoint``: whom to ask. ``endpoint: [a, b]`` is short for ``endpoint: {addresses: [a, b]}``."""
 
     addresses: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class EndpointSection(Section):
     info_timeout: Duration = Duration(5_000)
 
 
-class EndpointsSection(Section):
+class EndpointsSection(Section, frozen=True):
     """``store``: discovery by files, and patience with endpoints."""
 
     sd_files: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class EndpointsSection(Section):
     response_timeout: Duration = Duration(0)
 
 
-class DiscoveryConfig(Section):
+class DiscoveryConfig(Section, frozen=True):
     """The top-level keys about endpoints; a daemon's configuration composes it with others."""
 
     endpoint: tuple[str, ...] | EndpointSection = EndpointSection()

@@ -11,7 +11,7 @@ from pythanos.config import Section
 from pythanos.errors import ConfigError
 
 
-class ServerTLSConfig(Section):
+class ServerTLSConfig(Section, frozen=True):
     """Both ``cert`` and ``key``, or neither; with ``client_ca`` a client must show a certificate signed by it."""
 
     cert: str = ""
@@ -19,7 +19,7 @@ class ServerTLSConfig(Section):
     client_ca: str = ""
 
 
-class ClientTLSConfig(Section):
+class ClientTLSConfig(Section, frozen=True):
     """How to reach an endpoint. ``ca_file`` empty means the system's roots."""
 
     enabled: bool = False

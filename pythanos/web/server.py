@@ -17,7 +17,7 @@ from pythanos.web.site import Site
 GRACE = Duration(120_000)
 
 
-class HTTPConfig(Section):
+class HTTPConfig(Section, frozen=True):
     """``http``: limits of the HTTP server."""
 
     max_body_size: ByteSize = ByteSize(32 << 20)
@@ -25,7 +25,7 @@ class HTTPConfig(Section):
     request_threads: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 128
 
 
-class WebConfig(Section):
+class WebConfig(Section, frozen=True):
     """``web``: where and for whom the API and its pages are served."""
 
     route_prefix: str = ""
