@@ -95,7 +95,7 @@ _YEAR_ZERO_MS = 366 * 86_400_000
 
 
 def resolve_time(text: str, now_ms: int) -> int:
-    """Unix milliseconds of an RFC 3339 time, or of a duration relative to now (``-6w``, ``2h45m``). Raises ValueError."""
+    """Unix milliseconds of an RFC 3339 time, or of a duration from now (``-6w``, ``2h45m``). Raises ValueError."""
     found = _TIMESTAMP.fullmatch(text.strip())
     if not found:
         return now_ms + parse_duration(text)

@@ -21,8 +21,8 @@ ABSENT = float(np.uint64(STALE_NAN_BITS).view(np.float64))
 class LabelColumn:
     """The label sets of n series: label blocks inside one buffer.
 
-    arena: readable buffer; offset: int64[n] bytes into it; length: int32[n] bytes; hash: uint64[n], XXH64 (seed 0) of the
-    label block. The arena is shared, never written again.
+    arena: readable buffer; offset: int64[n] bytes into it; length: int32[n] bytes; hash: uint64[n], XXH64 (seed 0) of
+    the label block. The arena is shared, never written again.
     """
 
     arena: bytes | bytearray | memoryview
@@ -50,9 +50,9 @@ class SeriesBatch:
     labels: LabelColumn of n; its arena also holds the chunk bytes.
     chunk_start: int64[n + 1], series i owns chunk rows [chunk_start[i], chunk_start[i + 1]), ordered by mint.
     chunk_mint, chunk_maxt: int64[m] ms, both inside the chunk.
-    chunk_encoding: uint8[m], the encoding byte of the chunk format (1 XOR, 2 histogram, 3 float histogram, 4 XOR2, ...).
-    chunk_aggregate: uint8[m], a ``model.resolution`` kind (RAW, COUNT, ...); rows of one AggrChunk are adjacent, in rising
-    kind, with the same mint and maxt.
+    chunk_encoding: uint8[m], the encoding byte of the chunk format (1 XOR, 2 histogram, 3 float histogram, 4 XOR2...).
+    chunk_aggregate: uint8[m], a ``model.resolution`` kind (RAW, COUNT, ...); rows of one AggrChunk are adjacent, in
+    rising kind, with the same mint and maxt.
     chunk_offset: int64[m], chunk_length: int32[m]: the chunk's data in the arena, without encoding byte and checksum.
     Arrays and arena are never written after the batch was made; slices of them may be shared.
     """
@@ -79,9 +79,9 @@ class SampleBatch:
     """Decoded float samples of n series, in columns.
 
     start: int64[n + 1], series i owns rows [start[i], start[i + 1]); timestamps: int64[rows] ms, strictly increasing
-    in a series; values: float64[rows], staleness markers included as their bit pattern. ``start_timestamps`` is int64[rows] ms
-    or None. ``histograms`` is None, or the columns of native histogram samples, kept beside the float samples of the same
-    series (see ``model.histogram``).
+    in a series; values: float64[rows], staleness markers included as their bit pattern. ``start_timestamps`` is int64[rows]
+    ms or None. ``histograms`` is None, or the columns of native histogram samples, kept beside the float samples of the
+    same series (see ``model.histogram``).
     """
 
     labels: LabelColumn

@@ -1,8 +1,8 @@
 """Stack: the services of a daemon in start order; this order is the daemon's table of contents.
 
 Twisted drops the Deferred of a child's startService, starts children without waiting and stops all of them at once.
-Here each child is started when the one before it is ready, all are stopped in reverse, one after the other, and a failed
-start stops what was started and ends the process with exit code 1.
+Here each child is started when the one before it is ready, all are stopped in reverse, one after the other, and a
+failed start stops what was started and ends the process with exit code 1.
 """
 
 from __future__ import annotations

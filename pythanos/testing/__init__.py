@@ -1,1 +1,1 @@
-"""Public test helpers: buckets that fail on purpose, block builders, stores and queryables in memory, PromQL scripts."""
+"""Public test helpers: buckets that fail on purpose, block builders, stores and queryables in memory, PromQL tests."""

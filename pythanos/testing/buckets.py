@@ -40,7 +40,7 @@ def make_meta(
     samples: int = 1,
     **thanos: Any,
 ) -> BlockMeta:
-    """The meta of block ``number``, which is its own only source unless told otherwise; ``thanos`` sets fields there."""
+    """The meta of block ``number``, which is its own only source unless told otherwise; ``thanos`` sets its fields."""
     section = ThanosMeta(
         version=1,
         labels=dict(labels if labels is not None else {"cluster": "one"}),

@@ -13,9 +13,7 @@ UPSTREAM = HERE.parents[2] / "shared" / "promqltest"
 OURS = sorted(HERE.glob("*.test"))
 THEIRS = sorted(UPSTREAM.glob("*.test"))
 # Scripts of which the engine refuses nothing.
-COMPLETE = frozenset(
-    ("at_modifier", "duration_expression", "literals", "selectors", "trig_functions", "type_and_unit")
-)
+COMPLETE = frozenset(("at_modifier", "duration_expression", "literals", "selectors", "trig_functions", "type_and_unit"))
 
 
 def wrong(report: Report) -> list[str]:

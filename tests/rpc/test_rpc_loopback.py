@@ -7,8 +7,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry
-from pythanos._wire import decode_series, encode_series
 
+from pythanos._wire import decode_series, encode_series
 from pythanos.context import RequestContext
 from pythanos.errors import (
     BadRequest,

@@ -1,4 +1,4 @@
-"""OpenMetrics text for the golden blocks: non-ASCII labels, aligned and unaligned times, constants, resets, specials."""
+"""OpenMetrics text for the golden blocks: non-ASCII labels, aligned and other times, constants, resets, specials."""
 
 import random
 
