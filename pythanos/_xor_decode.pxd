@@ -122,7 +122,7 @@ cdef inline int64_t decode_xor(
             safe = s.safe
         word = peek(source, at)
         valid = 57
-        if i > 1:
+        if not PYTHANOS_RARE(i == 1):
             if not (word >> 62):
                 # Nothing changed: two bits a sample, and as many samples at once as there are pairs of zeros.
                 run = min(<int64_t>(PYTHANOS_CLZ64(word | 0x7F) >> 1), n - i)
@@ -131,7 +131,7 @@ cdef inline int64_t decode_xor(
                 i += run
                 at += 2 * run
                 continue
-            if not (word >> 63):
+            if not PYTHANOS_RARE(word >> 63):
                 at += 1
                 word <<= 1
                 valid = 56
@@ -155,10 +155,10 @@ cdef inline int64_t decode_xor(
                 at += 68
                 word = peek(source, at)
         timestamp += delta
-        if not (word >> 63):
+        if PYTHANOS_RARE(not (word >> 63)):
             at += 1
         else:
-            if (word >> 62) & 1:
+            if PYTHANOS_RARE((word >> 62) & 1):
                 leading = <int>(word >> 57) & 31
                 width = <int>(word >> 51) & 63
                 width = width if width else 64
@@ -173,7 +173,7 @@ cdef inline int64_t decode_xor(
                 at += 2
                 word <<= 2
                 valid -= 2
-            if width > valid:
+            if PYTHANOS_RARE(width > valid):
                 word = peek64(source, at)
             value ^= (word >> (64 - width)) << trailing
             at += width
@@ -230,10 +230,10 @@ cdef inline int64_t decode_xor2(
             i += run
             at += run
             continue
-        if i > 1 and not (word >> 63):
+        if PYTHANOS_RARE(i > 1 and not (word >> 63)):
             at += 1
             changed = False
-        elif i > 1 and not (word >> 62) & 1:
+        elif i > 1 and not PYTHANOS_RARE((word >> 62) & 1):
             fresh = (word >> 61) & 1
             at += 3
             word <<= 3
@@ -272,7 +272,7 @@ cdef inline int64_t decode_xor2(
                 word <<= 3
                 valid -= 3
         if changed:
-            if fresh:
+            if PYTHANOS_RARE(fresh):
                 leading = <int>(word >> 59)
                 width = <int>(word >> 53) & 63
                 width = width if width else 64
@@ -283,11 +283,11 @@ cdef inline int64_t decode_xor2(
                 if PYTHANOS_RARE(trailing < 0):
                     fault = FAULT_WINDOW
                     break
-            if width > valid:
+            if PYTHANOS_RARE(width > valid):
                 word = peek64(source, at)
             value ^= (word >> (64 - width)) << trailing
             at += width
-        if i >= plain:
+        if PYTHANOS_RARE(i >= plain):
             at = take_start(data, length, at + (s.moved << 3), &step) - (s.moved << 3)
             if PYTHANOS_RARE(at < 0):
                 at = s.end
