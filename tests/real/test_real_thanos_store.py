@@ -1,7 +1,6 @@
 """Our store and Thanos' own, over the same bucket, give the same answers."""
 
 import random
-from pathlib import Path
 
 import pytest
 from contracts.store_contract import sort_key
@@ -22,7 +21,6 @@ from pythanos.testing.fake_store import series_of
 HOUR_MS = 3_600_000
 STEP_MS = 60_000
 REQUESTS = 300
-PEERS = Path("/opt/peers/bin")
 
 
 def series(count, hour, seed):
@@ -82,7 +80,7 @@ def bucket_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def thanos(bucket_folder, tmp_path_factory):
-    binary = executable(REAL_DIR / "bin" / "thanos", PEERS / "thanos", name="thanos")
+    binary = executable(REAL_DIR / "thanos", name="thanos")
     home = tmp_path_factory.mktemp("thanos")
     config = home / "bucket.yaml"
     config.write_text(f"type: FILESYSTEM\nconfig: {{directory: {bucket_folder}}}\n")
