@@ -79,8 +79,8 @@ class SampleBatch:
     """Decoded float samples of n series, in columns.
 
     start: int64[n + 1], series i owns rows [start[i], start[i + 1]); timestamps: int64[rows] ms, strictly increasing
-    in a series; values: float64[rows], staleness markers included as their bit pattern. ``start_timestamps`` is int64[rows]
-    ms or None. ``histograms`` is None, or the columns of native histogram samples, kept beside the float samples of the
+    in a series; values: float64[rows], staleness markers included as their bit pattern. ``start_timestamps`` is
+    int64[rows] ms or None. ``histograms`` is None, or the columns of native histogram samples, kept beside the float samples of the
     same series (see ``model.histogram``).
     """
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 class FaultyBucket:
     """A Bucket over another one whose call number ``fail_at`` (from 1; 0: none) raises BucketUnavailable.
 
-    ``forever``: so does every later call. ``afterwards``: the call is carried out first, as if only the answer were lost.
+    ``forever``: so does every later call. ``afterwards``: the call is carried out first, as if its answer were lost.
     ``operations``: the methods that count, None for all. ``calls`` is how many were counted, ``log`` what they were.
     """
 
