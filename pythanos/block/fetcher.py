@@ -154,6 +154,11 @@ class MetaFetcher:
         listing = self._list(self._bucket, self._fetch_pool, ctx)
         self._metrics.cache_busts.inc(self._cache.forget_changed(listing.complete))
         partial = {ulid: f"block {ulid} has no meta.json" for ulid in listing.partial}
+        for ulid in listing.partial:
+            # Not a warning: an upload in progress looks like that.
+            log.info("block %s left out: it has no meta.json", ulid)
+        for name in listing.ignored:
+            log.debug("folder %s left out: its name is no ULID", name)
         found = FetchedMetas({}, partial=partial, ignored=listing.ignored)
         blocks = list(listing.complete)
         loaded = self._fetch_pool.map(self._load, blocks, ahead=self._concurrency)
