@@ -12,8 +12,8 @@ from twisted.internet import reactor
 from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 
-from pythanos.daemons.options import DaemonOptions
-from pythanos.errors import ConfigError, PythanosError
+from pythanos.daemons.options import DaemonOptions, message_of
+from pythanos.errors import PythanosError
 from pythanos.runtime.exits import ExitCode, stop_on_signals
 from pythanos.runtime.logs import LineWriter, TwistedObserver, join
 from pythanos.runtime.platform import Platform, process_registry
@@ -52,12 +52,7 @@ def make_service(daemon: Daemon, options: DaemonOptions) -> Stack:
     try:
         parts = daemon.build(options.config, platform)
     except PythanosError as error:
-        path = options["config"]
-        if isinstance(error, ConfigError) and not error.path:
-            message = f"{path}: {error.key}: {error.hint}" if error.key else f"{path}: {error.hint}"
-        else:
-            message = str(error)
-        sys.exit(f"pythanos-{daemon.name}: {' '.join(message.split())}")
+        sys.exit(f"pythanos-{daemon.name}: {' '.join(message_of(error, options['config']).split())}")
     stack = DaemonStack(
         daemon.name,
         parts.services(),

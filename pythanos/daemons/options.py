@@ -9,9 +9,18 @@ from typing import Any, ClassVar
 
 from twisted.python import usage
 
-from pythanos.config import dump, load
-from pythanos.errors import ConfigError
+from pythanos.config import OVERRIDE_SOURCE, dump, load
+from pythanos.errors import ConfigError, PythanosError
 from pythanos.version import THANOS_COMPATIBLE, VERSION
+
+
+def message_of(error: PythanosError, file: str) -> str:
+    """An error with the configuration's file in front, unless it names a file (or --set) itself."""
+    if not isinstance(error, ConfigError):
+        return str(error)
+    if error.path in (file, OVERRIDE_SOURCE) or os.path.exists(error.path):
+        return str(error)
+    return ": ".join(part for part in (file, error.path, error.key, error.hint) if part)
 
 
 class DaemonOptions(usage.Options):
@@ -53,7 +62,7 @@ class DaemonOptions(usage.Options):
             self.config = load(self["config"], self.schema, environment=os.environ, overrides=self["set"])
             self.check(self.config)
         except ConfigError as error:
-            self._refuse(str(error) if error.path else f"{self['config']}: {error.key}: {error.hint}")
+            self._refuse(message_of(error, self["config"]))
         if self["check"]:
             print(dump(self.config), end="")
             sys.exit(0)

@@ -71,10 +71,12 @@ class ThreadSink:
         self._paused = False
         self._closed = False
         self._held: tuple[Response, int | None] | None = None
+        self._whole: tuple[Response, bytes] | None = None
         self._status = 200
 
     def begin(self, response: Response, length: int | None) -> None:
-        # Sent with the first piece: one hand-over to the reactor where the answer has one piece.
+        # Sent with the first piece. An answer of one piece goes out at its end, in one hand-over to the reactor: a
+        # client that has its whole answer may hang up before the next one.
         self.begun = True
         self._status = response.status
         self._held = (response, length)
@@ -90,12 +92,15 @@ class ThreadSink:
             self._underway += len(piece)
         head, self._held = self._held, None
         if head is not None and head[1] is not None:
-            self._reactor.callFromThread(self._write_all, head[0], head[1], piece)
+            self._whole = (head[0], piece)
         else:
             self._reactor.callFromThread(self._write, head, piece)
 
     def end(self) -> None:
-        self._reactor.callFromThread(self._finish)
+        if self._whole is not None:
+            self._reactor.callFromThread(self._send_whole, *self._whole)
+        else:
+            self._reactor.callFromThread(self._finish)
 
     def break_off(self) -> None:
         """Ends the connection so that the client sees that the answer is not complete."""
@@ -118,11 +123,12 @@ class ThreadSink:
     def stopProducing(self) -> None:
         self.close()
 
-    def _write_all(self, response: Response, length: int, piece: bytes) -> None:
+    def _send_whole(self, response: Response, piece: bytes) -> None:
         if not self._closed:
-            self._exchange.head(response, length)
+            self._exchange.head(response, len(piece))
             self._exchange.bytes_sent += len(piece)
             self._exchange.wire.write(piece)
+            self._finish()
 
     def _write(self, head: tuple[Response, int | None] | None, piece: bytes) -> None:
         if self._closed:

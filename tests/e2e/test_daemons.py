@@ -182,7 +182,7 @@ def test_store_and_query_over_grpc(tmp_path: Path, daemons: list[Daemon]):
 
 
 def test_a_daemonized_process(tmp_path: Path, daemons: list[Daemon]):
-    """twistd without -n: the parent ends with 0, the pidfile names the daemon, which logs to a file and ends on SIGTERM."""
+    """twistd without -n: the parent ends with 0, the pidfile names the daemon, SIGTERM ends it, all is in its log."""
     daemon = Daemon(tmp_path / "one", "pythanos", bucket_config(tmp_path), "--pidfile=d.pid", "--logfile=d.log")
     assert daemon.run().returncode == 0
     pid = int((daemon.folder / "d.pid").read_text())
