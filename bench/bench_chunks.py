@@ -1,8 +1,8 @@
 """Encoding and decoding of chunks: nanoseconds per sample by data shape, on one and two threads.
 
-4000 chunks of 120 samples, 15 s apart, per shape; best of 12 runs of 5; fixed seeds. "jitter": every timestamp is off by
-up to 5 ms; "rare": 5 % of them are. Nanoseconds are CPU time of the thread, so that a busy machine shows less; the gain
-of a second thread is wall time and wants an idle machine. Histograms: a tenth of the chunks, 24 buckets a sample.
+4000 chunks of 120 samples, 15 s apart, per shape; best of 12 runs of 5; fixed seeds. "jitter": every timestamp is off
+by up to 5 ms; "rare": 5 % of them are. Nanoseconds are CPU time of the thread, so that a busy machine shows less; the
+gain of a second thread is wall time and wants an idle machine. Histograms: a tenth of the chunks, 24 buckets a sample.
 
 Budget: XOR decode of a counter with rare jitter 5 ns, two threads 1.8 times one.
 
