@@ -16,6 +16,7 @@ from pythanos.block.filters import (
     DeletionMarkFilter,
     DuplicateFilter,
     LabelShardFilter,
+    MetaFilter,
     TimePartitionFilter,
 )
 from pythanos.context import RequestContext
@@ -66,7 +67,7 @@ def build_bucket(
         return clock.now_ms() / 1000
 
     bucket = open_bucket(bucket_config, registry, component)
-    filters = [
+    filters: list[MetaFilter] = [
         TimePartitionFilter(lambda: config.window(clock.now_ms())),
         LabelShardFilter(rules),
         ConsistencyDelayFilter(config.consistency_delay, registry, clock=seconds),

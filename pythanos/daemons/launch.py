@@ -46,7 +46,7 @@ class Daemon:
     build: Callable[[Any, Platform], Parts]
 
 
-def make_service(daemon: Daemon, options: DaemonOptions) -> Stack:
+def make_service(daemon: Daemon, options: DaemonOptions) -> DaemonStack:
     """The stack of a daemon; a configuration that cannot be built ends the process with one line."""
     platform = Platform(reactor=reactor, registry=process_registry(), environment=os.environ)
     try:
@@ -67,7 +67,7 @@ def make_service(daemon: Daemon, options: DaemonOptions) -> Stack:
 
 def log_observer(component: str, options: DaemonOptions) -> TwistedObserver | None:
     """Our log lines, to where twistd would log; None where its own --syslog was asked for."""
-    twistd = options.parent or {}
+    twistd: Any = options.parent or {}
     if twistd.get("syslog"):
         return None
     log = options.config.service.log

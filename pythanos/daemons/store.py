@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.application.service import IService
-
 from pythanos.config import Composed, flatten
 from pythanos.daemons.bucket import BucketParts, build_bucket
 from pythanos.daemons.http import HTTPParts, build_http
-from pythanos.daemons.launch import Daemon, make_service
+from pythanos.daemons.launch import Daemon, DaemonStack, make_service
 from pythanos.daemons.options import DaemonOptions
 from pythanos.daemons.sections import BucketSection, GRPCConfig, SelectorSection, ServiceConfig
 from pythanos.gateway.config import GatewayConfig
@@ -124,5 +122,5 @@ class Options(DaemonOptions):
         config.selector.rules()
 
 
-def makeService(options: Options) -> IService:
+def makeService(options: Options) -> DaemonStack:
     return make_service(Daemon(COMPONENT, build), options)

@@ -116,13 +116,13 @@ class StandardHandler(logging.Handler):
 def make_logger() -> Any:
     """A txaio logger over twisted.logger: ``log.info("text", field=value)``."""
     txaio.use_twisted()
-    return txaio.make_logger()
+    return txaio.make_logger()  # type: ignore[attr-defined]
 
 
 def join(writer: LineWriter) -> TwistedObserver:
     """Sends standard logging to ``writer``, sets the levels, and returns the observer for twisted.logger."""
     txaio.use_twisted()
-    txaio.set_global_log_level(writer.level)
+    txaio.set_global_log_level(writer.level)  # type: ignore[attr-defined]
     root = logging.getLogger()
     for handler in list(root.handlers):
         if isinstance(handler, StandardHandler):

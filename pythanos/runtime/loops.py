@@ -113,7 +113,7 @@ class Loop(Service):
                 call.cancel()
         self._ctx.cancel()
         self._settle_first(Failure(QueryCanceled("stopped before the first run was done")))
-        ended = defer.Deferred()
+        ended: defer.Deferred[None] = defer.Deferred()
         if self._current is None:
             ended.callback(None)
         else:

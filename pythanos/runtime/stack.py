@@ -94,7 +94,7 @@ class Stack(MultiService):
         for child in self.services:
             # Counted before it starts: whatever ends the start has to stop this one, too.
             self._started.append(child)
-            self._starting = txaio.as_future(child.startService)
+            self._starting = txaio.as_future(child.startService)  # type: ignore[attr-defined]
             try:
                 yield self._starting
             except Exception:
@@ -131,7 +131,7 @@ class Stack(MultiService):
     def _stop_children(self) -> Any:
         while self._started:
             child = self._started.pop()
-            stopping = txaio.as_future(child.stopService)
+            stopping = txaio.as_future(child.stopService)  # type: ignore[attr-defined]
             stopping.addTimeout(STOP_MAX_SECONDS, self._reactor)
             try:
                 yield stopping

@@ -6,7 +6,7 @@ import hashlib
 from importlib.resources import files
 
 from pythanos.web.errors import NotFound
-from pythanos.web.messages import Request, Response
+from pythanos.web.messages import Handler, Request, Response
 from pythanos.web.router import Route
 
 _TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
@@ -36,13 +36,16 @@ class Pages:
 
     def routes(self) -> list[Route]:
         routes = [
-            Route(path, lambda request, name=name: self._send(request, name), path.strip("/"), inline=True, always=True)
+            Route(path, self._page(name), path.strip("/"), inline=True, always=True)
             for path, name in self._pages.items()
         ]
         home = next(iter(self._pages))
         routes.append(Route("/", lambda _: Response(302, headers={"Location": self._prefix + home}), inline=True))
         routes.append(Route("/static/*", self._static, "static", inline=True, always=True))
         return routes
+
+    def _page(self, name: str) -> Handler:
+        return lambda request: self._send(request, name)
 
     def _static(self, request: Request) -> Response:
         name = request.path_args["rest"]

@@ -27,7 +27,7 @@ from pythanos.web.metrics import HTTPMetrics
 from pythanos.web.router import Match, Router
 from pythanos.web.stream import InlineSink, ThreadSink
 
-IDLE_SECONDS = 120.0
+IDLE_SECONDS = 120
 CORS_HEADERS = {
     "Access-Control-Allow-Headers": "Accept, Accept-Encoding, Authorization, Content-Type, Origin",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
@@ -74,7 +74,7 @@ class Site(protocol.ServerFactory):
     def buildProtocol(self, addr: Any) -> http.HTTPChannel:
         channel = _Channel()
         channel.factory = self
-        channel.callLater = self.reactor.callLater
+        channel.callLater = self.reactor.callLater  # type: ignore[method-assign]
         channel.timeOut = IDLE_SECONDS
         channel.totalHeadersSize = channel.MAX_LENGTH = self.options.header_bytes_max
         return channel
@@ -247,6 +247,8 @@ class Exchange:
 class _WireRequest(http.Request):
     """A request as Twisted's channel fills it."""
 
+    content: Any = None
+    args: Any = None
     exchange: Exchange | None = None
     too_large = False
     bytes_received = 0
