@@ -16,7 +16,7 @@ from libc.string cimport memset
 from pythanos._arena cimport Growing, append, release, seal
 from pythanos._chunk_faults cimport chunk_fault
 from pythanos._chunks cimport count_float_chunk, decode_float_chunk
-from pythanos._merge cimport BatchColumns, Source
+from pythanos._batches cimport BatchColumns, Source
 from pythanos._replicas cimport (
     FALLING,
     NO_COUNTER,
@@ -39,7 +39,7 @@ from pythanos._replicas cimport (
 
 from pythanos._chunks import decode_chunks
 from pythanos.errors import CorruptData
-from pythanos.model.histogram import NOT_COUNTER_RESET, UNKNOWN_RESET, HistogramColumns
+from pythanos.model.histogram import HistogramColumns, take_histograms
 from pythanos.model.resolution import COUNT, COUNTER, RAW, SUM
 from pythanos.model.series import SampleBatch
 
@@ -517,34 +517,8 @@ cdef object _samples(Samples* out, labels, start, histograms):
     row = _array(&out.ref, n, np.int64)
     is_float = row < 0
     floats = np.concatenate(([0], np.cumsum(is_float)))[start]
-    taken = histogram_rows(histograms, row[~is_float], start - floats, numbers[~is_float])
+    taken = take_histograms(histograms, row[~is_float], start - floats, numbers[~is_float])
     return SampleBatch(
         labels, floats, timestamps[is_float], numbers[is_float],
         None if start_timestamps is None else start_timestamps[is_float], taken,
-    )
-
-
-def histogram_rows(histograms, rows, start, divisor=None):
-    """Some rows of HistogramColumns (int64[k], in any order), cut into series by ``start`` (int64[n + 1]).
-
-    divisor: float64[k] by which counts and sums are divided. A row that does not follow its predecessor's row no longer knows
-    that there was no counter reset in between.
-    """
-    first = histograms.bucket_start[rows]
-    length = histograms.bucket_start[rows + 1] - first
-    bucket_start = np.concatenate(([0], np.cumsum(length)))
-    buckets = histograms.buckets[np.arange(bucket_start[len(rows)]) + np.repeat(first - bucket_start[: len(rows)], length)]
-    count, zero_count, total = histograms.count[rows], histograms.zero_count[rows], histograms.sum[rows]
-    hint = histograms.reset_hint[rows]
-    follows = np.zeros(len(rows), np.bool_)
-    follows[1:] = np.diff(rows) == 1
-    follows[start[: len(start) - 1][np.diff(start) > 0]] = False
-    hint[(hint == NOT_COUNTER_RESET) & ~follows] = UNKNOWN_RESET
-    if divisor is not None and (divisor != 1).any():
-        count, zero_count, total = count / divisor, zero_count / divisor, total / divisor
-        buckets = buckets / np.repeat(divisor, length)
-    st = histograms.start_timestamps
-    return HistogramColumns(
-        start, np.zeros(len(start) - 1, np.uint8), histograms.timestamps[rows], count, zero_count, total, hint,
-        histograms.layout[rows], histograms.layouts, bucket_start, buckets, None if st is None else st[rows],
     )

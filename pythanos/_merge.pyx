@@ -7,16 +7,16 @@ chunks. Chunks of a series that several picks make up are sorted by (mint, maxt,
 so the output does not depend on the order of the streams. All loops run without the GIL.
 """
 
-import numpy as np
-
+from libc.stdint cimport int32_t, int64_t, uint64_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 
-from pythanos._arena cimport Growing, append, release, reserve, seal
-from pythanos._labels cimport LabelRows, Rows, compare_blocks
+from pythanos._arena cimport Growing, append, release, reserve
+from pythanos._batches cimport BatchColumns, Output, Source, allocate, built_batch, copy_chunk, copy_label
+from pythanos._label_rows cimport Rows, compare_blocks
 
+from pythanos._batches import slice_batch
 from pythanos.errors import CorruptData
-from pythanos.model.series import LabelColumn, SeriesBatch
 
 FULL = -1
 DONE = -2
@@ -41,63 +41,6 @@ cdef struct Unit:
     int64_t first
     int32_t rows
     int32_t source
-
-
-cdef struct Output:
-    Growing arena
-    int64_t* label_offset
-    int32_t* label_length
-    uint64_t* hash
-    int64_t* chunk_start
-    int64_t* mint
-    int64_t* maxt
-    uint8_t* encoding
-    uint8_t* aggregate
-    int64_t* offset
-    int32_t* length
-    Py_ssize_t chunks
-
-
-cdef class BatchColumns:
-    def __cinit__(self, batch):
-        cdef Py_ssize_t i, n, m
-        cdef int64_t size
-        cdef bint bad = False
-        self.batch = batch
-        self.labels = LabelRows(batch.labels)
-        self.chunk_start = np.ascontiguousarray(batch.chunk_start, np.int64)
-        self.mint = np.ascontiguousarray(batch.chunk_mint, np.int64)
-        self.maxt = np.ascontiguousarray(batch.chunk_maxt, np.int64)
-        self.encoding = np.ascontiguousarray(batch.chunk_encoding, np.uint8)
-        self.aggregate = np.ascontiguousarray(batch.chunk_aggregate, np.uint8)
-        self.offset = np.ascontiguousarray(batch.chunk_offset, np.int64)
-        self.length = np.ascontiguousarray(batch.chunk_length, np.int32)
-        n, m = self.labels.rows.count, self.mint.shape[0]
-        if self.chunk_start.shape[0] != n + 1 or not (
-            m == self.maxt.shape[0] == self.encoding.shape[0] == self.aggregate.shape[0]
-            == self.offset.shape[0] == self.length.shape[0]
-        ):
-            raise ValueError("columns of different lengths")
-        self.source.rows = self.labels.rows
-        self.source.chunk_start = &self.chunk_start[0]
-        if m:
-            self.source.mint = &self.mint[0]
-            self.source.maxt = &self.maxt[0]
-            self.source.encoding = &self.encoding[0]
-            self.source.aggregate = &self.aggregate[0]
-            self.source.offset = &self.offset[0]
-            self.source.length = &self.length[0]
-        size = self.labels.rows.arena_size
-        with nogil:
-            bad = self.source.chunk_start[0] < 0 or self.source.chunk_start[n] > m
-            for i in range(n):
-                bad = bad or self.source.chunk_start[i] > self.source.chunk_start[i + 1]
-            for i in range(m):
-                bad = bad or self.source.length[i] < 0 or self.source.offset[i] < 0 or (
-                    self.source.offset[i] > size - self.source.length[i]
-                )
-        if bad:
-            raise CorruptData("series batch", -1, "chunk rows reach outside their batch")
 
 
 # Loser tree: `tree[0]` is the stream with the smallest head, `tree[1..]` the losers on each path.
@@ -323,110 +266,13 @@ cdef class Merger:
                 chunks += source.chunk_start[picks[i].row + 1] - source.chunk_start[picks[i].row]
                 for j in range(source.chunk_start[picks[i].row], source.chunk_start[picks[i].row + 1]):
                     size += source.length[j]
-        columns = _allocate(&out, n, chunks)
+        columns = allocate(&out, n, chunks)
         with nogil:
             short = not reserve(&out.arena, size + 1) or not _copy_groups(self.sources, picks, count, &out)
         if short:
             release(&out.arena)
             raise MemoryError
-        return _batch(&out, columns)
-
-
-cdef tuple _allocate(Output* out, Py_ssize_t series, Py_ssize_t chunks):
-    """Empty columns for so many rows, and their pointers in `out`, whose arena is still empty."""
-    label_offset, label_length, hashes = np.empty(series, np.int64), np.empty(series, np.int32), np.empty(series, np.uint64)
-    chunk_start, mint, maxt = np.empty(series + 1, np.int64), np.empty(chunks, np.int64), np.empty(chunks, np.int64)
-    encoding, aggregate = np.empty(chunks, np.uint8), np.empty(chunks, np.uint8)
-    offset, length = np.empty(chunks, np.int64), np.empty(chunks, np.int32)
-    memset(out, 0, sizeof(Output))
-    out.label_offset, out.label_length = <int64_t*>_at(label_offset), <int32_t*>_at(label_length)
-    out.hash, out.chunk_start = <uint64_t*>_at(hashes), <int64_t*>_at(chunk_start)
-    out.mint, out.maxt = <int64_t*>_at(mint), <int64_t*>_at(maxt)
-    out.encoding, out.aggregate = <uint8_t*>_at(encoding), <uint8_t*>_at(aggregate)
-    out.offset, out.length = <int64_t*>_at(offset), <int32_t*>_at(length)
-    chunk_start[0] = 0
-    return (label_offset, label_length, hashes), chunk_start, (mint, maxt, encoding, aggregate, offset, length)
-
-
-cdef object _batch(Output* out, tuple columns):
-    """The written columns as a SeriesBatch that owns the arena of `out`."""
-    labels, chunk_start, chunks = columns
-    used = slice(0, out.chunks)
-    return SeriesBatch(LabelColumn(seal(&out.arena), *labels), chunk_start, *(column[used] for column in chunks))
-
-
-cdef void* _at(array) except? NULL:
-    """Where the elements of a contiguous array start."""
-    cdef size_t address = array.ctypes.data
-    return <void*>address
-
-
-def slice_batch(batch, Py_ssize_t start, Py_ssize_t end):
-    """The series [start, end) of a batch, sharing its arena and arrays."""
-    if start == 0 and end == len(batch):
-        return batch
-    first, last = int(batch.chunk_start[start]), int(batch.chunk_start[end])
-    return SeriesBatch(
-        batch.labels.take(slice(start, end)), batch.chunk_start[start : end + 1] - first, batch.chunk_mint[first:last],
-        batch.chunk_maxt[first:last], batch.chunk_encoding[first:last], batch.chunk_aggregate[first:last],
-        batch.chunk_offset[first:last], batch.chunk_length[first:last],
-    )
-
-
-def relabeled(batch, labels, order):
-    """A batch with series ``order[i]`` (int64[k]) of ``batch`` under label set ``order[i]`` of ``labels``, in an arena of its own."""
-    cdef BatchColumns columns = BatchColumns(batch)
-    cdef LabelRows names = LabelRows(labels)
-    cdef const int64_t[::1] rows = np.ascontiguousarray(order, np.int64)
-    cdef Source* source = &columns.source
-    cdef Output out
-    cdef Py_ssize_t i, j, row, chunks = 0, size = 0, n = rows.shape[0]
-    cdef bint bad = names.rows.count != source.rows.count, short
-    with nogil:
-        for i in range(n):
-            bad = bad or not 0 <= rows[i] < source.rows.count
-            if bad:
-                break
-            size += names.rows.length[rows[i]]
-            chunks += source.chunk_start[rows[i] + 1] - source.chunk_start[rows[i]]
-            for j in range(source.chunk_start[rows[i]], source.chunk_start[rows[i] + 1]):
-                size += source.length[j]
-    if bad:
-        raise ValueError("rows of another batch")
-    arrays = _allocate(&out, n, chunks)
-    with nogil:
-        short = not reserve(&out.arena, size + 1)
-        if not short:
-            for i in range(n):
-                row = rows[i]
-                _copy_label(&names.rows, row, i, &out)
-                for j in range(source.chunk_start[row], source.chunk_start[row + 1]):
-                    _copy_chunk(source, j, &out)
-                out.chunk_start[i + 1] = out.chunks
-    if short:
-        raise MemoryError
-    return _batch(&out, arrays)
-
-
-cdef inline void _copy_label(const Rows* rows, Py_ssize_t row, Py_ssize_t to, Output* out) noexcept nogil:
-    out.label_offset[to] = out.arena.size
-    out.label_length[to] = rows.length[row]
-    out.hash[to] = rows.hash[row]
-    memcpy(out.arena.data + out.arena.size, rows.arena + rows.offset[row], rows.length[row])
-    out.arena.size += rows.length[row]
-
-
-cdef inline void _copy_chunk(const Source* source, Py_ssize_t row, Output* out) noexcept nogil:
-    cdef Py_ssize_t at = out.chunks
-    out.mint[at] = source.mint[row]
-    out.maxt[at] = source.maxt[row]
-    out.encoding[at] = source.encoding[row]
-    out.aggregate[at] = source.aggregate[row]
-    out.offset[at] = out.arena.size
-    out.length[at] = source.length[row]
-    memcpy(out.arena.data + out.arena.size, source.rows.arena + source.offset[row], source.length[row])
-    out.arena.size += source.length[row]
-    out.chunks = at + 1
+        return built_batch(&out, columns)
 
 
 cdef bint _copy_groups(const Source* sources, const Pick* picks, Py_ssize_t count, Output* out) noexcept nogil:
@@ -441,10 +287,10 @@ cdef bint _copy_groups(const Source* sources, const Pick* picks, Py_ssize_t coun
         while end < count and picks[end].group == picks[at].group:
             end += 1
         source = &sources[picks[at].source]
-        _copy_label(&source.rows, picks[at].row, group, out)
+        copy_label(&source.rows, picks[at].row, group, out)
         if end == at + 1:
             for row in range(source.chunk_start[picks[at].row], source.chunk_start[picks[at].row + 1]):
-                _copy_chunk(source, row, out)
+                copy_chunk(source, row, out)
         else:
             fine = _join(sources, picks + at, end - at, &units, out)
         group += 1
@@ -521,7 +367,7 @@ cdef bint _join(const Source* sources, const Pick* picks, Py_ssize_t count, Grow
         if i and _unit_order(sources, &sorted_units[i - 1], &sorted_units[i]) == 0:
             continue
         for row in range(sorted_units[i].rows):
-            _copy_chunk(&sources[sorted_units[i].source], sorted_units[i].first + row, out)
+            copy_chunk(&sources[sorted_units[i].source], sorted_units[i].first + row, out)
     return True
 
 

@@ -150,3 +150,46 @@ class HistogramColumns:
         """The negative buckets of one row (a view)."""
         begin, end = int(self.bucket_start[row]), int(self.bucket_start[row + 1])
         return self.buckets[min(end, begin + int(self.layouts.positive_buckets[self.layout[row]])) : end]
+
+
+def take_histograms(
+    histograms: HistogramColumns,
+    rows: NDArray[np.int64],
+    start: NDArray[np.int64],
+    divisor: NDArray[np.float64] | None = None,
+) -> HistogramColumns:
+    """Some rows of HistogramColumns (int64[k], in any order), cut into series by ``start`` (int64[n + 1]).
+
+    divisor: float64[k] by which counts and sums are divided. A row that does not follow its predecessor's row no longer
+    knows that there was no counter reset in between.
+    """
+    first = histograms.bucket_start[rows]
+    length = histograms.bucket_start[rows + 1] - first
+    bucket_start = np.concatenate(([0], np.cumsum(length)))
+    buckets = histograms.buckets[
+        np.arange(bucket_start[len(rows)]) + np.repeat(first - bucket_start[: len(rows)], length)
+    ]
+    count, zero_count, total = histograms.count[rows], histograms.zero_count[rows], histograms.sum[rows]
+    hint = histograms.reset_hint[rows]
+    follows = np.zeros(len(rows), np.bool_)
+    follows[1:] = np.diff(rows) == 1
+    follows[start[:-1][np.diff(start) > 0]] = False
+    hint[(hint == NOT_COUNTER_RESET) & ~follows] = UNKNOWN_RESET
+    if divisor is not None and (divisor != 1).any():
+        count, zero_count, total = count / divisor, zero_count / divisor, total / divisor
+        buckets = buckets / np.repeat(divisor, length)
+    st = histograms.start_timestamps
+    return HistogramColumns(
+        start,
+        np.zeros(len(start) - 1, np.uint8),
+        histograms.timestamps[rows],
+        count,
+        zero_count,
+        total,
+        hint,
+        histograms.layout[rows],
+        histograms.layouts,
+        bucket_start,
+        buckets,
+        None if st is None else st[rows],
+    )

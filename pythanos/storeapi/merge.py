@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _labels
-from pythanos._merge import DONE, FULL, Merger, relabeled, slice_batch
+from pythanos._batches import relabeled, slice_batch
+from pythanos._merge import DONE, FULL, Merger
 from pythanos.storeapi.batches import SeriesBatch, SeriesFrame
 
 __all__ = ["merge_frames", "merge_series", "relabeled", "resorted", "slice_batch", "take_series"]

@@ -101,7 +101,7 @@ def fill(bucket):
     eu, us = {"region": "eu"}, {"region": "us"}
     late = [({"__name__": "d_total"}, chunked([(t, t / 7_500) for t in range(2 * HOUR_MS, 4 * HOUR_MS, SCRAPE_MS)]))]
     blocks = [
-        # The first replica comes first in every window: where it does not, Thanos lifts the other one's first value to it.
+        # The first replica comes first in every window: where it does not, Thanos lifts the other's first value to it.
         (replica(20, 1, (1_800_000, 3_000_000)), {**eu, "replica": "a"}, 0, 2, 0),
         (replica(4_000, 2), {**eu, "replica": "b"}, 0, 2, 0),
         (replica(2_000, 3), {**us, "replica": "a"}, 0, 2, 0),
