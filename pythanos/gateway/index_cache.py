@@ -26,6 +26,8 @@ T = TypeVar("T")
 POSTINGS = "Postings"
 SERIES = "Series"
 EXPANDED_POSTINGS = "ExpandedPostings"
+# A label pair, or a name and more words for the union of many lists of one label.
+PostingsKey = tuple[str, ...]
 ITEM_TYPES = (POSTINGS, SERIES, EXPANDED_POSTINGS)
 
 # What an entry costs beside its bytes, counted as Thanos counts it.
@@ -59,10 +61,10 @@ class IndexCacheConfig(Section, frozen=True):
 class IndexCache(Protocol):
     """Bytes by block and key. A miss is never an error; a store may be dropped. Thread-safe."""
 
-    def fetch_postings(self, block: str, keys: Iterable[tuple[str, str]], tenant: str) -> dict[tuple[str, str], bytes]:
-        """The hits among label pairs, in ``dss`` form."""
+    def fetch_postings(self, block: str, keys: Iterable[PostingsKey], tenant: str) -> dict[PostingsKey, bytes]:
+        """The hits, in ``dss`` form."""
 
-    def store_postings(self, block: str, key: tuple[str, str], value: bytes, tenant: str) -> None: ...
+    def store_postings(self, block: str, key: PostingsKey, value: bytes, tenant: str) -> None: ...
 
     def fetch_expanded(self, block: str, matchers: tuple[Matcher, ...], tenant: str) -> bytes | None:
         """The references that all matchers together select; ``matchers`` are sorted."""
@@ -116,11 +118,11 @@ class InMemoryIndexCache:
         self._items = pylru.lrucache(1, self._evicted)
         self._metrics = _Metrics(registry, config)
 
-    def fetch_postings(self, block: str, keys: Iterable[tuple[str, str]], tenant: str) -> dict[tuple[str, str], bytes]:
+    def fetch_postings(self, block: str, keys: Iterable[PostingsKey], tenant: str) -> dict[PostingsKey, bytes]:
         return self._fetch(POSTINGS, block, keys, tenant)
 
-    def store_postings(self, block: str, key: tuple[str, str], value: bytes, tenant: str) -> None:
-        self._store(POSTINGS, block, key, 32 + len(key[0]) + len(key[1]), value, tenant)
+    def store_postings(self, block: str, key: PostingsKey, value: bytes, tenant: str) -> None:
+        self._store(POSTINGS, block, key, 16 * len(key) + sum(map(len, key)), value, tenant)
 
     def fetch_expanded(self, block: str, matchers: tuple[Matcher, ...], tenant: str) -> bytes | None:
         return self._fetch(EXPANDED_POSTINGS, block, (matchers,), tenant).get(matchers)

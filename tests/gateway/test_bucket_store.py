@@ -158,6 +158,17 @@ def test_a_cached_expansion_is_of_all_matchers_together(open_store, registry):
     assert len(select(store, [Matcher(EQ, "job", "x")])) == 20
 
 
+def test_postings_of_very_many_values_are_cached_as_one(open_store, registry):
+    """ST-16: one item a value would cost more than fetching them again."""
+    store = open_store([Stream({"r": "0"}, many(300, job="x"))])
+    for matchers in ([Matcher(RE, "n", "00.*")], [Matcher(RE, "n", "00.*"), Matcher(EQ, "job", "x")]):
+        assert len(select(store, matchers)) == 100
+    added = registry.get_sample_value("thanos_store_index_cache_items_added_total", {"item_type": "Postings"})
+    assert added == 2
+    hits = registry.get_sample_value("thanos_store_index_cache_hits_total", {"item_type": "Postings", "tenant": TENANT})
+    assert hits == 1
+
+
 def test_a_damaged_cache_entry_is_fetched_again(open_store):
     class Rubbish:
         def fetch_postings(self, block, keys, tenant):

@@ -14,6 +14,9 @@ from pythanos.model.matchers import Matcher, MatchType
 
 ALL_POSTINGS = ("", "")
 
+# (name, prefix) -> the values of a label that begin so.
+LabelValues = Callable[[str, str], list[str]]
+
 
 @dataclass(frozen=True, slots=True)
 class PostingGroup:
@@ -56,17 +59,15 @@ class PostingGroup:
         return PostingGroup(self.name, False, keys, matchers=matchers)
 
 
-def posting_groups(
-    matchers: Iterable[ValueMatcher], label_values: Callable[[str], list[str]]
-) -> list[PostingGroup] | None:
-    """The groups, sorted by name; None where they cannot match anything. ``label_values`` lists a name's values."""
+def posting_groups(matchers: Iterable[ValueMatcher], label_values: LabelValues) -> list[PostingGroup] | None:
+    """The groups, sorted by name; None where they cannot match anything."""
     groups: dict[str, PostingGroup] = {}
-    values: dict[str, list[str]] = {}
+    values: dict[tuple[str, str], list[str]] = {}
 
-    def known_values(name: str) -> list[str]:
-        if name not in values:
-            values[name] = label_values(name)
-        return values[name]
+    def known_values(name: str, prefix: str) -> list[str]:
+        if (name, prefix) not in values:
+            values[name, prefix] = label_values(name, prefix)
+        return values[name, prefix]
 
     for matcher in matchers:
         group = _group(matcher, known_values)
@@ -78,7 +79,7 @@ def posting_groups(
     return [groups[name] for name in sorted(groups)]
 
 
-def _group(matcher: ValueMatcher, label_values: Callable[[str], list[str]]) -> PostingGroup:
+def _group(matcher: ValueMatcher, label_values: LabelValues) -> PostingGroup:
     name, value, kind = matcher.matcher.name, matcher.matcher.value, matcher.matcher.type
     one = (matcher.matcher,)
     if kind is MatchType.RE and value == ".*":
@@ -90,7 +91,7 @@ def _group(matcher: ValueMatcher, label_values: Callable[[str], list[str]]) -> P
     return PostingGroup(name, False, add_keys=_added(matcher, label_values), matchers=one)
 
 
-def _removed(matcher: ValueMatcher, label_values: Callable[[str], list[str]]) -> tuple[str, ...]:
+def _removed(matcher: ValueMatcher, label_values: LabelValues) -> tuple[str, ...]:
     """The values that do not match, of a matcher that "" satisfies."""
     name, value, kind = matcher.matcher.name, matcher.matcher.value, matcher.matcher.type
     if kind is MatchType.NEQ:
@@ -98,12 +99,12 @@ def _removed(matcher: ValueMatcher, label_values: Callable[[str], list[str]]) ->
     if kind is MatchType.NRE and matcher.set_matches:
         return tuple(sorted(matcher.set_matches))
     if value == "" or (kind is MatchType.NRE and value == ".+"):
-        return tuple(label_values(name))
-    selected = set(matcher.select(label_values(name)))
-    return tuple(one for one in label_values(name) if one not in selected)
+        return tuple(label_values(name, ""))
+    selected = set(matcher.select(label_values(name, "")))
+    return tuple(one for one in label_values(name, "") if one not in selected)
 
 
-def _added(matcher: ValueMatcher, label_values: Callable[[str], list[str]]) -> tuple[str, ...]:
+def _added(matcher: ValueMatcher, label_values: LabelValues) -> tuple[str, ...]:
     """The values that match, of a matcher that "" does not satisfy."""
     name, value, kind = matcher.matcher.name, matcher.matcher.value, matcher.matcher.type
     if kind is MatchType.EQ:
@@ -111,5 +112,5 @@ def _added(matcher: ValueMatcher, label_values: Callable[[str], list[str]]) -> t
     if kind is MatchType.RE and matcher.set_matches:
         return tuple(sorted(matcher.set_matches))
     if value == "" or (kind is MatchType.RE and value == ".+"):
-        return tuple(label_values(name))
-    return tuple(matcher.select(label_values(name)))
+        return tuple(label_values(name, ""))
+    return tuple(matcher.select(label_values(name, matcher.prefix)))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -17,12 +18,18 @@ from pythanos.errors import CorruptData
 from pythanos.gateway.index_cache import EXPANDED_POSTINGS, POSTINGS
 from pythanos.gateway.select.lazy_postings import POSTING_BYTES, plan_lazy_groups
 from pythanos.gateway.select.partitioner import partition
-from pythanos.gateway.select.posting_groups import ALL_POSTINGS, PostingGroup, posting_groups
+from pythanos.gateway.select.posting_groups import ALL_POSTINGS, LabelValues, PostingGroup, posting_groups
 from pythanos.gateway.select.run import SelectableBlock, SelectRun
 from pythanos.model.matchers import Matcher
 from pythanos.tsdb.index_header import IndexHeader
+from pythanos.tsdb.label_tables import encode_text
 
-Key = tuple[str, str]
+# A group of more keys than this is fetched and cached as the union of its lists.
+KEYS_CACHED_APART_MAX = 64
+# Words of many short lists that are decoded in one go.
+DECODED_WORDS_MAX = 1 << 20
+
+Key = tuple[str, ...]
 _NONE = np.empty(0, np.uint32)
 
 
@@ -35,12 +42,70 @@ class Expanded:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """One range read and the lists in it: (key, start, end) in bytes of the index."""
+class _List:
+    """The union of the postings of some values of one label, and what it is cached as."""
 
-    start: int
-    keys: list[tuple[Key, int, int]]
+    key: Key
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One range read, from ``base`` on, of lists at ``[start, end)`` bytes of the index; ``owner``: whose they are."""
+
+    base: int
+    owner: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
     data: Future[bytes]
+
+
+def _lists_of(group: PostingGroup) -> list[_List]:
+    """What to fetch and cache for a group: the list of each key, or one list of them all."""
+    if len(group.keys) <= KEYS_CACHED_APART_MAX:
+        return [_List((group.name, key), (key,)) for key in group.keys]
+    # The lengths tell keys apart that hold the separator.
+    digest = hashlib.blake2b("\0".join(group.keys).encode("utf-8", "surrogateescape"), digest_size=32)
+    digest.update(np.fromiter(map(len, group.keys), np.int64, len(group.keys)).tobytes())
+    return [_List((group.name, "union", digest.hexdigest()), group.keys)]
+
+
+def _values_in(header: IndexHeader) -> LabelValues:
+    def label_values(name: str, prefix: str) -> list[str]:
+        if not prefix:
+            return header.label_values(name)
+        return header.postings.values(*header.postings.with_prefix(encode_text(name), encode_text(prefix)))
+
+    return label_values
+
+
+def decode_lists(
+    data: bytes, start: NDArray[np.int64], end: NDArray[np.int64], file: str, base: int
+) -> NDArray[np.uint32]:
+    """The union of postings lists at ``[start, end)`` bytes of ``data``, which begins at ``base`` of ``file``.
+
+    Raises CorruptData for a list that is longer than its range.
+    """
+    if len(start) == 1 or (start % 4).any():
+        view = memoryview(data)
+        places = zip(start.tolist(), end.tolist(), strict=True)
+        return union([decode_postings(view[a:b], file=file, start=base + a) for a, b in places])
+    words = np.frombuffer(data, ">u4", len(data) // 4)
+    first, counts = start // 4, words[start // 4].astype(np.int64)
+    long = np.flatnonzero(counts > (end - start) // 4 - 1)
+    if len(long):
+        raise CorruptData(file, base + int(start[long[0]]), "postings list that is longer than its place")
+    pieces, at = [], 0
+    before = np.concatenate(([0], np.cumsum(counts)))
+    while at < len(start):
+        stop = max(at + 1, int(np.searchsorted(before, before[at] + DECODED_WORDS_MAX, side="right")) - 1)
+        own = counts[at:stop]
+        places_of = np.repeat(first[at:stop] + 1 - (before[at:stop] - before[at]), own)
+        refs = words[places_of + np.arange(len(places_of))].astype(np.uint32)
+        refs.sort()
+        pieces.append(refs[np.concatenate(([True], refs[1:] != refs[:-1]))] if len(refs) else refs)
+        at = stop
+    return union(pieces)
 
 
 class PostingsFetch:
@@ -57,6 +122,8 @@ class PostingsFetch:
         self._done: Expanded | None = None
         self._groups: tuple[PostingGroup, ...] = ()
         self._lists: dict[Key, NDArray[np.uint32]] = {}
+        self._missing: list[Key] = []
+        self._wanted: list[tuple[bool, list[Key]]] = []
         self._reads: list[_Read] = []
         self._begun = 0.0
 
@@ -71,7 +138,7 @@ class PostingsFetch:
             if found is not None:
                 self._done = Expanded(found)
                 return
-        groups = posting_groups([self._run.matchers.get(one) for one in self._matchers], header.label_values)
+        groups = posting_groups([self._run.matchers.get(one) for one in self._matchers], _values_in(header))
         if groups is None:
             self._finished(_NONE)
             return
@@ -83,8 +150,7 @@ class PostingsFetch:
         """Waits for the reads. Raises CorruptData, LimitExceeded and what the bucket raises."""
         done = self._done
         if done is None:
-            for read in self._reads:
-                self._take(read)
+            self._take_all()
             done = self._finished(self._combined())
         self._run.metrics.postings_seconds.labels(self._run.tenant).observe(self._run.ctx.monotonic() - self._begun)
         if not len(done.refs):
@@ -134,27 +200,28 @@ class PostingsFetch:
         return (*plan.groups, *(group for group in sized if group.name in self._eager))
 
     def _start_reads(self, header: IndexHeader) -> None:
-        groups = [group for group in self._groups if not group.lazy]
-        keys = [(group.name, key) for group in groups for key in group.keys]
-        self._load_cached(keys)
-        wanted, ranges = [], []
-        for group in groups:
-            missing = [key for key in group.keys if (group.name, key) not in self._lists]
-            wanted += [(group.name, key) for key in missing]
-            ranges.append(header.postings_ranges(group.name, missing))
-        places = np.concatenate(ranges) if ranges else np.empty((0, 2), np.int64)
+        groups = [(group, _lists_of(group)) for group in self._groups if not group.lazy]
+        self._wanted = [(bool(group.add_keys), [one.key for one in wanted]) for group, wanted in groups]
+        self._load_cached([one.key for _, wanted in groups for one in wanted])
+        owners, ranges = [np.empty(0, np.int64)], [np.empty((0, 2), np.int64)]
+        for group, wanted in groups:
+            missing = [one for one in wanted if one.key not in self._lists]
+            counts = [len(one.values) for one in missing]
+            owners.append(np.repeat(np.arange(len(missing)) + len(self._missing), counts))
+            ranges.append(header.postings_ranges(group.name, [value for one in missing for value in one.values]))
+            self._missing += [one.key for one in missing]
+        owner, places = np.concatenate(owners), np.concatenate(ranges)
         known = np.flatnonzero(places[:, 0] >= 0)
         order = known[np.argsort(places[known, 0], kind="stable")]
-        places = places[order]
+        owner, start, end = owner[order], places[order, 0], places[order, 1]
         self._run.stats.add(postings_to_fetch=len(order))
-        parts = partition(places[:, 0], places[:, 1])
+        parts = partition(start, end)
         self._run.limits.bytes.take(parts.bytes, "fetching postings")
         for i in range(len(parts)):
-            rows = range(int(parts.first[i]), int(parts.first[i + 1]))
-            inside = [(wanted[order[row]], int(places[row, 0]), int(places[row, 1])) for row in rows]
-            start, end = int(parts.start[i]), int(parts.end[i])
-            data = self._run.fetch.submit(self._block.bucket.get_range, self._block.index_name, start, end - start)
-            self._reads.append(_Read(start, inside, data))
+            rows = slice(int(parts.first[i]), int(parts.first[i + 1]))
+            base, stop = int(parts.start[i]), int(parts.end[i])
+            data = self._run.fetch.submit(self._block.bucket.get_range, self._block.index_name, base, stop - base)
+            self._reads.append(_Read(base, owner[rows], start[rows], end[rows], data))
 
     def _load_cached(self, keys: Sequence[Key]) -> None:
         cached = self._run.cache.fetch_postings(self._block.ulid, keys, self._run.tenant)
@@ -168,29 +235,34 @@ class PostingsFetch:
             if found is not None:
                 self._lists[key] = found
 
-    def _take(self, read: _Read) -> None:
-        self._run.ctx.check()
-        data = memoryview(read.data.result())
-        stats, name = self._run.stats, self._block.index_name
-        stats.fetched("postings", len(read.keys), len(data))
+    def _take_all(self) -> None:
+        """Waits for the reads and makes the missing lists of them."""
+        pieces: dict[int, list[NDArray[np.uint32]]] = {}
+        name = self._block.index_name
+        for read in self._reads:
+            self._run.ctx.check()
+            data = read.data.result()
+            self._run.stats.fetched("postings", len(read.owner), len(data))
+            self._run.stats.touched("postings", len(read.owner), int((read.end - read.start).sum()))
+            if len(data) < int(read.end.max()) - read.base:
+                raise CorruptData(name, read.base + len(data), "object ends early")
+            for owner in np.unique(read.owner).tolist():
+                rows = read.owner == owner
+                found = decode_lists(data, read.start[rows] - read.base, read.end[rows] - read.base, name, read.base)
+                pieces.setdefault(owner, []).append(found)
         caching = self._run.cache.keeps(POSTINGS)
-        for key, start, end in read.keys:
-            raw = data[start - read.start : end - read.start]
-            if len(raw) != end - start:
-                raise CorruptData(name, start, "object ends early")
-            self._lists[key] = refs = decode_postings(raw, file=name, start=start)
-            stats.touched("postings", 1, len(raw))
+        for owner, parts in pieces.items():
+            key = self._missing[owner]
+            self._lists[key] = refs = parts[0] if len(parts) == 1 else union(parts)
             if caching:
                 self._run.cache.store_postings(self._block.ulid, key, self._encode(refs), self._run.tenant)
 
     def _combined(self) -> NDArray[np.uint32]:
         """(the union of each adding group, intersected) minus everything that is to be removed."""
         adds, removed = [], []
-        for group in self._groups:
-            if group.lazy:
-                continue
-            lists = [self._lists[group.name, key] for key in group.keys if (group.name, key) in self._lists]
-            if group.add_keys:
+        for adding, keys in self._wanted:
+            lists = [self._lists[key] for key in keys if key in self._lists]
+            if adding:
                 adds.append(union(lists))
             else:
                 removed += lists

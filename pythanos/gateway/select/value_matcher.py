@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 
 from pythanos.model.matchers import Matcher, MatchType, compile_pattern
 
@@ -24,18 +25,21 @@ _REPEATS = frozenset("*+?{")
 class ValueMatcher:
     """A matcher whose pattern has been taken apart. Immutable. Construction raises BadRequest for a bad pattern.
 
-    ``set_matches`` are the values that a ``=~`` or ``!~`` pattern names, None where it names no finite set.
+    ``set_matches`` are the values that a ``=~`` or ``!~`` pattern names, None where it names no finite set. ``prefix``
+    is what each value that matches begins with, "" where nothing is known.
     """
 
-    __slots__ = ("_test", "matcher", "matches_empty", "set_matches")
+    __slots__ = ("_test", "matcher", "matches_empty", "prefix", "set_matches")
 
     def __init__(self, matcher: Matcher) -> None:
         self.matcher = matcher
         self.set_matches: frozenset[str] | None = None
+        prefix = ""
         if matcher.type in (MatchType.EQ, MatchType.NEQ):
             self._test: Callable[[str], object] = matcher.value.__eq__
         else:
-            self.set_matches, self._test = _pattern_test(matcher.value)
+            self.set_matches, prefix, self._test = _pattern_test(matcher.value)
+        self.prefix = "" if self.negated else prefix
         self.matches_empty = self.matches("")
 
     @property
@@ -53,16 +57,29 @@ class ValueMatcher:
         return [value for value in values if test(value)]
 
 
-def _pattern_test(pattern: str) -> tuple[frozenset[str] | None, Callable[[str], object]]:
+def _pattern_test(pattern: str) -> tuple[frozenset[str] | None, str, Callable[[str], object]]:
+    """(set matches, prefix, test) of a pattern."""
     forms = _forms(pattern)
     if forms is None:
         compiled = compile_pattern(pattern)
-        return None, lambda value: compiled.fullmatch(value.encode("utf-8", "surrogateescape"))
+        return None, "", lambda value: compiled.fullmatch(value.encode("utf-8", "surrogateescape"))
     if all(_wildcards(form) == 0 for form in forms):
         named = frozenset("".join(form) for form in forms)  # type: ignore[arg-type]
-        return named, named.__contains__
+        return named, "", named.__contains__
     text = "|".join("".join(_as_re(piece) for piece in form) for form in forms)
-    return None, re.compile(text, re.DOTALL).fullmatch
+    return None, _common_start([_literal_start(form) for form in forms]), re.compile(text, re.DOTALL).fullmatch
+
+
+def _common_start(texts: list[str]) -> str:
+    """What all begin with, which is what the first and the last in order begin with."""
+    first, last = min(texts), max(texts)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
+    return first[:same]
+
+
+def _literal_start(form: _Form) -> str:
+    """What a form has before its first wildcard."""
+    return "".join(str(piece) for piece in takewhile(lambda piece: isinstance(piece, str), form))
 
 
 def _as_re(piece: object) -> str:

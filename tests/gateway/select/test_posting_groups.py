@@ -21,10 +21,10 @@ EQ, NEQ, RE, NRE = MatchType
 
 
 def groups_of(*matchers, seen=None):
-    def label_values(name):
+    def label_values(name, prefix):
         if seen is not None:
-            seen.append(name)
-        return VALUES.get(name, [])
+            seen.append((name, prefix))
+        return [value for value in VALUES.get(name, []) if value.startswith(prefix)]
 
     return posting_groups([ValueMatcher(Matcher(*one)) for one in matchers], label_values)
 
@@ -96,8 +96,14 @@ def test_literals_are_looked_up_without_listing_the_values_of_the_label():
 
 def test_the_values_of_a_label_are_listed_once_for_all_its_matchers():
     seen = []
-    groups_of((RE, "n", "2.*"), (RE, "n", ".*5"), (NRE, "n", "1.*"), seen=seen)
-    assert seen == ["n"]
+    groups_of((RE, "n", ".*2.*"), (RE, "n", ".*5"), (NRE, "n", "1.*"), seen=seen)
+    assert seen == [("n", "")]
+
+
+def test_of_a_pattern_with_a_literal_start_only_the_values_with_that_prefix_are_listed():
+    seen = []
+    groups_of((RE, "n", "2(x|y)?.*"), seen=seen)
+    assert seen == [("n", "2")]
 
 
 def test_merging_keeps_all_matchers():

@@ -99,3 +99,12 @@ def test_select_keeps_the_order_of_the_values(kind):
 
 def test_bytes_that_are_no_utf8_are_matched_by_a_wildcard():
     assert matcher("a.*").matches(b"a\xff".decode("utf-8", "surrogateescape"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "prefix"),
+    [("abc.*", "abc"), ("ab.*|ac.+", "a"), (".*a", ""), ("a|b.*", ""), ("(?i)a.*", ""), ("a", "")],
+)
+def test_the_prefix_is_what_all_alternatives_begin_with(pattern, prefix):
+    assert matcher(pattern).prefix == prefix
+    assert matcher(pattern, MatchType.NRE).prefix == ""
