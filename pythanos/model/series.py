@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pythanos.model.histogram import HistogramColumns
+
 STALE_NAN_BITS = 0x7FF0000000000002
 NORMAL_NAN_BITS = 0x7FF8000000000001
 ABSENT = float(np.uint64(STALE_NAN_BITS).view(np.float64))
@@ -80,8 +82,8 @@ class SampleBatch:
 
     start: int64[n + 1], series i owns rows [start[i], start[i + 1]); timestamps: int64[rows] ms, strictly increasing
     in a series; values: float64[rows], staleness markers included as their bit pattern. ``start_timestamps`` is
-    int64[rows] ms or None. ``histograms`` is None, or the columns of native histogram samples, kept beside the float samples of the
-    same series (see ``model.histogram``).
+    int64[rows] ms or None. ``histograms`` is None, or the columns of native histogram samples, kept beside the float
+    samples of the same series (see ``model.histogram``).
     """
 
     labels: LabelColumn
@@ -89,7 +91,7 @@ class SampleBatch:
     timestamps: NDArray[np.int64]
     values: NDArray[np.float64]
     start_timestamps: NDArray[np.int64] | None = None
-    histograms: object | None = None
+    histograms: HistogramColumns | None = None
 
     def __len__(self) -> int:
         return len(self.start) - 1

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from pythanos import _labels
-from pythanos.model.series import STALE_NAN_BITS, SampleBatch
+from pythanos.model.series import STALE_NAN_BITS, LabelColumn, SampleBatch
 from pythanos.promql.engine import QueryResult
 from pythanos.promql.values import HistogramRows, Matrix, RangeVector, Scalar, String, Value, Vector
 from pythanos.testing.promqltest.histogram_columns import from_columns, is_stale
@@ -193,7 +193,7 @@ def _missing(command: Eval, seen: set[LabelSet]) -> str | None:
     return None
 
 
-def _label_sets(labels: object) -> list[LabelSet]:
+def _label_sets(labels: LabelColumn) -> list[LabelSet]:
     return [tuple(sorted(row.items())) for row in _labels.to_dicts(labels)]
 
 

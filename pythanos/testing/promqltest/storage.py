@@ -10,7 +10,7 @@ import numpy as np
 from pythanos import _labels
 from pythanos.context import RequestContext
 from pythanos.model.matchers import Matcher
-from pythanos.model.series import SampleBatch
+from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
 from pythanos.testing.memory_queryable import HeldSeries
 from pythanos.testing.promqltest.custom_buckets import with_custom_buckets
@@ -82,7 +82,7 @@ def _append(loaded: _Loaded, step_ms: int, items: list[Item], offsets: list[int 
         loaded.starts.append(0 if offset is None else time_ms + offset)
 
 
-def _sample_batch(labels: object, chosen: list[_Loaded], hints: SelectHints) -> SampleBatch:
+def _sample_batch(labels: LabelColumn, chosen: list[_Loaded], hints: SelectHints) -> SampleBatch:
     floats: list[list[tuple[int, float, int]]] = []
     histograms: list[list[tuple[int, Histogram, int, int]]] = []
     for loaded in chosen:
