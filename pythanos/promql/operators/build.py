@@ -12,7 +12,7 @@ from pythanos.promql.operators.binary import VectorOperation
 from pythanos.promql.operators.buckets import BucketFunction
 from pythanos.promql.operators.elementwise import Elementwise, Repeat, apply_function, put_scalar, scalar_operation
 from pythanos.promql.operators.operator import Evaluation, ScalarOperator, VectorOperator
-from pythanos.promql.operators.ranges import RangeOperator, RangeScan, SubqueryRange, subquery_steps
+from pythanos.promql.operators.ranges import RangeScan, SubqueryRange, subquery_steps
 from pythanos.promql.operators.rank import RANKS, CountValues, Quantile, Ranking
 from pythanos.promql.operators.relabel import LabelJoin, LabelReplace, Relabel, Sorted, SortedByLabel
 from pythanos.promql.operators.scalar import (
@@ -103,7 +103,7 @@ class OperatorBuilder:
         scalars = tuple(self.scalar(scalar, steps) for scalar in node.scalars)
         source = node.source
         if isinstance(source, RangeSelect):
-            call: RangeOperator = RangeScan(self.evaluation, function, source, steps, scalars)
+            call: RangeScan | SubqueryRange = RangeScan(self.evaluation, function, source, steps, scalars)
         else:
             inner = self.vector(source.expr, subquery_steps(source, steps))
             call = SubqueryRange(self.evaluation, function, source, steps, inner, scalars)

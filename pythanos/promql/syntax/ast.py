@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import Union
+from typing import Union, final
 
 from pythanos.model.matchers import Matcher
 
@@ -59,6 +59,7 @@ class Function:
     since: str = "2.0"
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class NumberLiteral:
     """A number; ``duration`` where it was written as a duration (``5m`` is 300)."""
@@ -84,6 +85,7 @@ class StringLiteral:
         return ValueType.STRING
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class DurationExpr:
     """Arithmetic in the place of a duration; its values are seconds.

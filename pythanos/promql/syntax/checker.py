@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from pythanos.model.matchers import MatchType, quote
 from pythanos.promql.syntax.ast import (
@@ -13,6 +15,7 @@ from pythanos.promql.syntax.ast import (
     Call,
     Cardinality,
     DurationExpr,
+    DurationOperand,
     Expr,
     MatrixSelector,
     NumberLiteral,
@@ -21,6 +24,7 @@ from pythanos.promql.syntax.ast import (
     SubqueryExpr,
     UnaryExpr,
     ValueType,
+    VectorMatching,
     VectorSelector,
     children,
 )
@@ -43,6 +47,7 @@ def check_depth(expr: Expr, cursor: Cursor) -> None:
 
 
 def _durations(node: Expr) -> list[Expr]:
+    found: tuple[DurationOperand | None, ...]
     match node:
         case DurationExpr():
             found = (node.lhs, node.rhs)
@@ -169,6 +174,7 @@ def _check_info_selector(node: Call, arg: Expr, cursor: Cursor) -> None:
 
 def _check_binary(node: BinaryExpr, cursor: Cursor) -> ValueType:
     op, matching = node.op, node.matching
+    assert matching is not None  # the parser sets one everywhere
     left, right = check(node.lhs, cursor), check(node.rhs, cursor)
     if node.return_bool and op not in COMPARISONS:
         raise cursor.fail("bool modifier can only be used on comparison operators", _operator_start(node, cursor))
@@ -185,7 +191,7 @@ def _check_binary(node: BinaryExpr, cursor: Cursor) -> ValueType:
             raise cursor.fail("binary expression must contain only scalar and instant vector types", operand.start)
     if left is _VECTOR and right is _VECTOR:
         if op in SET_OPERATORS:
-            _settle_set_operation(node, cursor)
+            _settle_set_operation(node, matching, cursor)
         return _VECTOR
     if matching.labels:
         raise cursor.fail("vector matching only allowed between instant vectors", node.start)
@@ -197,8 +203,7 @@ def _check_binary(node: BinaryExpr, cursor: Cursor) -> ValueType:
     return _SCALAR if scalars else _VECTOR
 
 
-def _settle_set_operation(node: BinaryExpr, cursor: Cursor) -> None:
-    matching = node.matching
+def _settle_set_operation(node: BinaryExpr, matching: VectorMatching, cursor: Cursor) -> None:
     if matching.card is not Cardinality.ONE_TO_ONE:
         raise cursor.fail(f'no grouping allowed for "{node.op}" operation', node.start)
     if matching.fill_left is not None or matching.fill_right is not None:
@@ -213,7 +218,8 @@ def _operator_start(node: BinaryExpr, cursor: Cursor) -> int:
     return position
 
 
-_CHECKS = {
+# Each takes the nodes of its own type only.
+_CHECKS: dict[type[Expr], Callable[[Any, Cursor], ValueType]] = {
     NumberLiteral: _check_number,
     StringLiteral: _check_string,
     VectorSelector: _check_vector_selector,

@@ -55,10 +55,10 @@ def parse_offset(cursor: Cursor) -> DurationOperand:
         literal = parse_literal(cursor)
         return _bounded(cursor, literal) if sign is None else _signed(cursor, sign, literal)
     if kind in DURATION_WORDS:
-        operand = _call(cursor, _OFFSET, None if sign is None else cursor.starts[sign])
+        call = _call(cursor, _OFFSET, None if sign is None else cursor.starts[sign])
         if sign is None:
-            return operand
-        return DurationExpr(cursor.kinds[sign], None, operand, False, cursor.starts[sign], operand.end)
+            return call
+        return DurationExpr(cursor.kinds[sign], None, call, False, cursor.starts[sign], call.end)
     if sign is not None and kind == "(":
         inner, _, _ = _parenthesized(cursor, _OFFSET)
         return _signed(cursor, sign, _wrapped(inner, inner.start, inner.end))

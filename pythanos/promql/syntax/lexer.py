@@ -113,7 +113,7 @@ class _Lexer:
         while True:
             found = match(raw, position)
             if found is None:
-                position = _SKIPPED.match(raw, position).end()
+                position = _end(_SKIPPED, raw, position)
                 if position == len(raw):
                     if self.depth:
                         raise _Mistake("unclosed left parenthesis", position)
@@ -121,6 +121,7 @@ class _Lexer:
                 position = self.rare(position)
                 continue
             kind = found.lastgroup
+            assert kind is not None  # every alternative is a named group
             start, position = found.span(kind)
             if kind == "word":
                 word = raw[start:position].lower()
@@ -200,13 +201,14 @@ class _Lexer:
                 continue
             if found := _BRACES.match(raw, position):
                 kind = found.lastgroup
+                assert kind is not None  # every alternative is a named group
                 start, position = found.span(kind)
                 kind = raw[start:position] if kind == "sign" else kind
                 self.emit(kind, start, position)
                 if kind == "}":
                     return position
                 continue
-            position = self.rare_in_braces(_SKIPPED.match(raw, position).end())
+            position = self.rare_in_braces(_end(_SKIPPED, raw, position))
 
     def rare_in_braces(self, start: int) -> int:
         raw = self.raw
@@ -235,6 +237,13 @@ class _Lexer:
         return _Brackets(self).run(position)
 
 
+def _end(pattern: re.Pattern[str], raw: str, position: int) -> int:
+    """Where the match of a pattern ends that matches anywhere, be it the empty text."""
+    found = pattern.match(raw, position)
+    assert found is not None
+    return found.end()
+
+
 def _word_kind(word: str) -> str:
     if word in ("inf", "nan"):
         return NUMBER
@@ -259,7 +268,7 @@ class _Brackets:
     def run(self, position: int) -> int:
         raw, lexer = self.raw, self.lexer
         while True:
-            position = (_SPACES if self.arithmetic else _SKIPPED).match(raw, position).end()
+            position = _end(_SPACES if self.arithmetic else _SKIPPED, raw, position)
             if position == len(raw):
                 self.at_end(position)
             char = raw[position]
@@ -309,7 +318,7 @@ class _Brackets:
 
     def word(self, char: str, start: int) -> int:
         lexer = self.lexer
-        end = _LETTERS.match(self.raw, start).end()
+        end = _end(_LETTERS, self.raw, start)
         word = self.raw[start:end].lower()
         if char in "srmSRM" and word in DURATION_WORDS:
             lexer.emit(word, start, end)
@@ -329,6 +338,7 @@ class _Brackets:
         found = _TOP.match(raw, start)
         if found is None:
             return lexer.rare(start)
-        kind = raw[start : found.end()] if found.lastgroup == "sign" else found.lastgroup
-        lexer.emit(kind, start, found.end())
+        kind = found.lastgroup
+        assert kind is not None  # every alternative is a named group
+        lexer.emit(raw[start : found.end()] if kind == "sign" else kind, start, found.end())
         return found.end()

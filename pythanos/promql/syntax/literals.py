@@ -102,6 +102,7 @@ def parse_duration_seconds(raw: str) -> float:
     total, last, position = 0, 0, 0
     while position < len(raw):
         found = _DURATION_PART.match(raw, position)
+        assert found is not None  # both groups may be empty
         digits, unit = found.groups()
         significant = digits.lstrip("0")
         if not digits or not unit or len(significant) > _DIGITS_MAX or int(significant or "0") >= 1 << 64:

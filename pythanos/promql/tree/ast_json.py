@@ -70,7 +70,7 @@ def ast_json(expr: Expr) -> dict[str, Any]:
             return {"type": "stringLiteral", "val": expr.value}
         case NumberLiteral():
             return {"type": "numberLiteral", "val": plain(expr.value)}
-    return _duration(expr)
+    return _arithmetic(expr)
 
 
 def _function(expr: Call) -> dict[str, Any]:
@@ -121,11 +121,15 @@ def _duration(node: DurationOperand | None) -> dict[str, Any] | None:
         case NumberLiteral():
             return {"type": "numberLiteral", "val": plain(node.value), "duration": node.duration}
         case DurationExpr():
-            return {
-                "type": "durationExpr",
-                "op": node.op,
-                "lhs": _duration(node.lhs),
-                "rhs": _duration(node.rhs),
-                "wrapped": node.wrapped,
-            }
+            return _arithmetic(node)
     return None
+
+
+def _arithmetic(node: DurationExpr) -> dict[str, Any]:
+    return {
+        "type": "durationExpr",
+        "op": node.op,
+        "lhs": _duration(node.lhs),
+        "rhs": _duration(node.rhs),
+        "wrapped": node.wrapped,
+    }

@@ -30,17 +30,20 @@ def with_at(expr: Expr, at_ms: int) -> Expr | None:
         case VectorSelector() | SubqueryExpr():
             return expr if expr.at_ms is not None else replace(expr, at_ms=at_ms, at_bound="")
         case MatrixSelector():
-            return replace(expr, selector=with_at(expr.selector, at_ms))
+            selector = with_at(expr.selector, at_ms)
+            assert isinstance(selector, VectorSelector)
+            return replace(expr, selector=selector)
         case Call():
             if expr.func.name in AT_UNSAFE_FUNCTIONS:
                 return None
-            args = [with_at(arg, at_ms) for arg in expr.args]
-            return None if None in args else replace(expr, args=tuple(args))
+            args = [fixed for arg in expr.args if (fixed := with_at(arg, at_ms)) is not None]
+            return replace(expr, args=tuple(args)) if len(args) == len(expr.args) else None
         case AggregateExpr():
             inner = with_at(expr.expr, at_ms)
             param = expr.param and with_at(expr.param, at_ms)
-            lost = inner is None or (expr.param is not None and param is None)
-            return None if lost else replace(expr, expr=inner, param=param)
+            if inner is None or (expr.param is not None and param is None):
+                return None
+            return replace(expr, expr=inner, param=param)
         case BinaryExpr():
             lhs, rhs = with_at(expr.lhs, at_ms), with_at(expr.rhs, at_ms)
             return None if lhs is None or rhs is None else replace(expr, lhs=lhs, rhs=rhs)

@@ -191,6 +191,7 @@ def _evaluate(node: DurationOperand, times: QueryTimes) -> float:
         return times.step_ms / 1000
     if op == "range":
         return (times.end_ms - times.start_ms) / 1000
+    assert node.rhs is not None  # only step and range have no operand
     rhs = _evaluate(node.rhs, times)
     if node.lhs is None:
         return -rhs if op == "-" else rhs

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from typing import Any
 
 from pythanos.model.matchers import Matcher, MatchType, quote
 from pythanos.promql.syntax.ast import (
@@ -120,16 +122,16 @@ def print_duration(node: DurationOperand) -> str:
     """A duration or an expression of durations."""
     if type(node) is NumberLiteral:
         return print_number(node)
-    op = node.op
-    if node.lhs is None and op in _DURATION_CALLS:
+    op, lhs, rhs = node.op, node.lhs, node.rhs
+    if rhs is None:
         text = f"{op}()"
-    elif op in _DURATION_CALLS:
-        text = f"{op}({print_duration(node.lhs)}, {print_duration(node.rhs)})"
-    elif node.lhs is None:
+    elif lhs is None:
         # A plus is only there to carry the parentheses of a number.
-        text = ("-" if op == "-" else "") + print_duration(node.rhs)
+        text = ("-" if op == "-" else "") + print_duration(rhs)
+    elif op in _DURATION_CALLS:
+        text = f"{op}({print_duration(lhs)}, {print_duration(rhs)})"
     else:
-        text = f"{print_duration(node.lhs)} {op} {print_duration(node.rhs)}"
+        text = f"{print_duration(lhs)} {op} {print_duration(rhs)}"
     return f"({text})" if node.wrapped else text
 
 
@@ -172,8 +174,9 @@ def _is_closed(offset: DurationExpr | None) -> bool:
     if offset.wrapped or offset.op in _DURATION_CALLS:
         return not offset.wrapped
     inner = offset.rhs
-    signed = offset.lhs is None and type(inner) is DurationExpr
-    return signed and (inner.wrapped or inner.op in _DURATION_CALLS)
+    if offset.lhs is not None or type(inner) is not DurationExpr:
+        return False
+    return inner.wrapped or inner.op in _DURATION_CALLS
 
 
 def _modifiers(node: VectorSelector | SubqueryExpr, first: str, second: str, followed: bool) -> str:
@@ -277,7 +280,8 @@ def _write_step_invariant(node: StepInvariantExpr, out: _Writer) -> None:
     _WRITERS[type(node.expr)](node.expr, out)
 
 
-_WRITERS = {
+# Each takes the nodes of its own type only.
+_WRITERS: dict[type[Expr], Callable[[Any, _Writer], None]] = {
     NumberLiteral: _write_number,
     StringLiteral: _write_string,
     DurationExpr: _write_duration,
