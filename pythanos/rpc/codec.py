@@ -6,6 +6,7 @@ Series themselves never pass through here; ``_wire`` turns them into columns.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError, Message
@@ -26,10 +27,17 @@ from pythanos.storeapi.requests import (
 from pythanos.storeapi.store import StoreInfo, TsdbInfo
 
 ANY_PREFIX = "type.googleapis.com/"
+_MATCHER_TYPES = {
+    MatchType.EQ: types_pb2.LabelMatcher.EQ,
+    MatchType.NEQ: types_pb2.LabelMatcher.NEQ,
+    MatchType.RE: types_pb2.LabelMatcher.RE,
+    MatchType.NRE: types_pb2.LabelMatcher.NRE,
+}
+_STRATEGIES = {PartialResponse.WARN: types_pb2.WARN, PartialResponse.ABORT: types_pb2.ABORT}
 
 
 def matchers_to_proto(matchers: Iterable[Matcher]) -> list[types_pb2.LabelMatcher]:
-    return [types_pb2.LabelMatcher(type=int(m.type), name=m.name, value=m.value) for m in matchers]
+    return [types_pb2.LabelMatcher(type=_MATCHER_TYPES[m.type], name=m.name, value=m.value) for m in matchers]
 
 
 def matchers_from_proto(messages: Iterable[types_pb2.LabelMatcher]) -> tuple[Matcher, ...]:
@@ -113,9 +121,10 @@ def series_request_to_proto(request: SeriesRequest) -> store_pb2.SeriesRequest:
         max_time=request.maxt,
         matchers=matchers_to_proto(request.matchers),
         max_resolution_window=request.max_resolution_ms,
-        aggregates=request.aggregates,
+        # Numbers at run time; the stubs know them by a class that does not exist there.
+        aggregates=cast("tuple[store_pb2.Aggr, ...]", request.aggregates),
         partial_response_disabled=request.partial_response is PartialResponse.ABORT,
-        partial_response_strategy=int(request.partial_response),
+        partial_response_strategy=_STRATEGIES[request.partial_response],
         skip_chunks=request.skip_chunks,
         step=request.step_ms,
         range=request.range_ms,
@@ -198,7 +207,7 @@ def label_names_request_to_proto(request: LabelNamesRequest) -> store_pb2.LabelN
         end=request.maxt,
         matchers=matchers_to_proto(request.matchers),
         partial_response_disabled=request.partial_response is PartialResponse.ABORT,
-        partial_response_strategy=int(request.partial_response),
+        partial_response_strategy=_STRATEGIES[request.partial_response],
         without_replica_labels=request.without_replica_labels,
         limit=request.limit,
     )
@@ -215,7 +224,7 @@ def label_values_request_to_proto(request: LabelValuesRequest) -> store_pb2.Labe
         end=request.maxt,
         matchers=matchers_to_proto(request.matchers),
         partial_response_disabled=request.partial_response is PartialResponse.ABORT,
-        partial_response_strategy=int(request.partial_response),
+        partial_response_strategy=_STRATEGIES[request.partial_response],
         without_replica_labels=request.without_replica_labels,
         limit=request.limit,
     )
