@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import txaio
 from twisted.logger import ILogObserver, formatEvent
 from twisted.python.failure import Failure
+from txaio import tx
 from zope.interface import implementer
 
 LEVELS = ("debug", "info", "warn", "error")
@@ -116,13 +117,13 @@ class StandardHandler(logging.Handler):
 def make_logger() -> Any:
     """A txaio logger over twisted.logger: ``log.info("text", field=value)``."""
     txaio.use_twisted()
-    return txaio.make_logger()  # type: ignore[attr-defined]
+    return tx.make_logger()
 
 
 def join(writer: LineWriter) -> TwistedObserver:
     """Sends standard logging to ``writer``, sets the levels, and returns the observer for twisted.logger."""
     txaio.use_twisted()
-    txaio.set_global_log_level(writer.level)  # type: ignore[attr-defined]
+    tx.set_global_log_level(writer.level)
     root = logging.getLogger()
     for handler in list(root.handlers):
         if isinstance(handler, StandardHandler):

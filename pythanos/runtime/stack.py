@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import txaio
 from twisted.application.service import IService, MultiService
 from twisted.internet import defer
 from twisted.internet.error import CannotListenError
 from twisted.python.failure import Failure
+from txaio import tx
 from zope.interface import implementer
 
 from pythanos.errors import PythanosError
@@ -94,7 +94,7 @@ class Stack(MultiService):
         for child in self.services:
             # Counted before it starts: whatever ends the start has to stop this one, too.
             self._started.append(child)
-            self._starting = txaio.as_future(child.startService)  # type: ignore[attr-defined]
+            self._starting = tx.as_future(child.startService)
             try:
                 yield self._starting
             except Exception:
@@ -131,7 +131,7 @@ class Stack(MultiService):
     def _stop_children(self) -> Any:
         while self._started:
             child = self._started.pop()
-            stopping = txaio.as_future(child.stopService)  # type: ignore[attr-defined]
+            stopping = tx.as_future(child.stopService)
             stopping.addTimeout(STOP_MAX_SECONDS, self._reactor)
             try:
                 yield stopping
