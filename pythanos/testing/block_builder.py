@@ -121,7 +121,8 @@ def build_block(
 
 def _segments(chunks: Sequence[EncodedChunk], chunks_per_segment: int) -> tuple[list[bytes], list[int]]:
     """The segment files and each chunk's reference."""
-    segments, refs = [], []
+    segments: list[bytes] = []
+    refs: list[int] = []
     for first in range(0, len(chunks), chunks_per_segment):
         segment = bytearray(SEGMENT_START)
         for chunk in chunks[first : first + chunks_per_segment]:

@@ -35,7 +35,8 @@ def stored_hints(samples: Sequence[tuple[int, float | Histogram]]) -> list[int]:
     Gauges stay gauges. Of counters, the first in a chunk is unknown and the others are not reset; a chunk ends before
     a float, a reset, another schema, zero threshold or set of bounds, behind stale samples and at the block range.
     """
-    hints, last = [], None
+    hints: list[int] = []
+    last: tuple[int, Histogram] | None = None
     for time_ms, sample in samples:
         if not isinstance(sample, Histogram):
             hints.append(UNKNOWN_RESET)
@@ -44,8 +45,11 @@ def stored_hints(samples: Sequence[tuple[int, float | Histogram]]) -> list[int]:
         if sample.hint == GAUGE:
             hints.append(GAUGE)
         else:
-            continued = last is not None and last[0] // _CHUNK_RANGE_MS == time_ms // _CHUNK_RANGE_MS
-            continued = continued and _continues(last[1], sample)
+            continued = (
+                last is not None
+                and last[0] // _CHUNK_RANGE_MS == time_ms // _CHUNK_RANGE_MS
+                and _continues(last[1], sample)
+            )
             hints.append(NOT_COUNTER_RESET if continued else UNKNOWN_RESET)
         last = (time_ms, sample)
     return hints

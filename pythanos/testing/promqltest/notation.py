@@ -31,8 +31,8 @@ def split_metric(line: str) -> tuple[str, str]:
     """(metric, rest) of a series line; the metric ends with its braces or at the first space."""
     brace = line.find("{")
     space = re.search(r"\s", line)
-    apart = space is not None and space.start() < brace
-    if brace < 0 or line.startswith("{{", brace) or (apart and not line[space.start() : brace].isspace()):
+    apart = space is not None and space.start() < brace and not line[space.start() : brace].isspace()
+    if brace < 0 or line.startswith("{{", brace) or apart:
         return (line[: space.start()], line[space.end() :]) if space else (line, "")
     quote = ""
     at = brace

@@ -164,8 +164,8 @@ def _eval(lines: list[str], number: int) -> tuple[Eval, int]:
     used = len(lines)
     for at, line in enumerate(lines[1:], 1):
         if line.startswith(("expected_fail_message", "expected_fail_regexp")) and command.expects("fail"):
-            kind, _, value = line.partition(" ")
-            message, pattern = (value.strip(), "") if kind.endswith("message") else ("", value.strip())
+            kind, _, text = line.partition(" ")
+            message, pattern = (text.strip(), "") if kind.endswith("message") else ("", text.strip())
             command.expectations[:] = [Expectation("fail", message, pattern)]
             used = at + 1
             break
