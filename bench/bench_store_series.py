@@ -1,6 +1,6 @@
 """BucketStore.series over one block of 100k series x 10 labels x 2 chunks of 120 samples on a FILESYSTEM bucket.
 
-    python bench/bench_store_series.py [series] [--threads]
+    python bench/bench_store_series.py [series] [--threads] [--daemon]
 
 Prints ns per series and peak RSS for a whole select, labels only, an external label that is merged in, a replica
 label that is dropped, and repeated selects (index cache warm). The block is made once in a temporary folder.
@@ -25,6 +25,7 @@ from pythanos.gateway.config import GatewayConfig
 from pythanos.model.matchers import Matcher, MatchType
 from pythanos.model.series import SeriesBatch
 from pythanos.objstore.filesystem import FilesystemBucket
+from pythanos.runtime.allocator import keep_freed_memory
 from pythanos.storeapi.requests import SeriesRequest
 from pythanos.testing.block_builder import EncodedChunk, build_block
 from pythanos.testing.buckets import numbered_ulid
@@ -120,15 +121,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("series", nargs="?", type=int, default=100_000)
     parser.add_argument("--threads", action="store_true", help="read ahead on threads, as a daemon does")
+    parser.add_argument("--daemon", action="store_true", help="with the allocator settings of a daemon")
     parser.add_argument("--folder", help="a folder with the block already in it")
     options = parser.parse_args()
     if options.folder:
+        if options.daemon:
+            keep_freed_memory()
         run(options.folder, options.threads)
         return
     with tempfile.TemporaryDirectory() as folder:
         make_block(folder, options.series)
         # A process of its own, so that making the block does not count into its memory.
         command = [sys.executable, __file__, "--folder", folder] + ["--threads"] * options.threads
+        command += ["--daemon"] * options.daemon
         subprocess.run(command, check=True)
 
 

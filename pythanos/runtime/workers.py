@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from pythanos.errors import LimitExceeded
+from pythanos.runtime.allocator import keep_freed_memory
 from pythanos.workers import Workers
 
 R = TypeVar("R")
@@ -87,6 +88,7 @@ class DataPlane(Service):
     def startService(self) -> None:
         super().startService()
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        keep_freed_memory()
 
     def stopService(self) -> None:
         super().stopService()

@@ -26,7 +26,7 @@ from pythanos.model.series import LabelColumn, SeriesBatch
 from pythanos.storeapi.requests import ShardInfo
 from pythanos.tsdb.index_header import IndexHeader
 
-SLICE_BYTES_MIN, SLICE_BYTES_MAX = 256 << 10, 4 << 20
+SLICE_BYTES_MIN, SLICE_BYTES_MAX = 256 << 10, 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
