@@ -6,7 +6,7 @@ the same labels are joined chunk by chunk, and deduplicated above.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
@@ -32,7 +32,7 @@ def merge_series(streams: Sequence[Iterator[SeriesBatch]], batch_size: int) -> I
             yield frame
 
 
-def merge_frames(streams: Sequence[Iterator[SeriesFrame]], batch_size: int) -> Iterator[SeriesFrame]:
+def merge_frames(streams: Sequence[Iterator[SeriesFrame]], batch_size: int) -> Generator[SeriesFrame, None, None]:
     """As ``merge_series``; frames that are not batches are passed on when they are met. Closing closes the streams."""
     try:
         if len(streams) == 1:

@@ -7,7 +7,7 @@ fails: a warning in the answer, or the end of the request, as the request's part
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -48,6 +48,8 @@ BATCH_SIZE = 1024
 # With partial responses, how much of what is left of a request's time its stores may take: the rest is for the answer.
 STORES_SHARE = 0.9
 
+# Frames that can be closed.
+_Source = Generator[SeriesFrame, None, None] | PulledStream
 R = TypeVar("R", bound=SeriesRequest | LabelNamesRequest | LabelValuesRequest)
 
 
@@ -78,7 +80,7 @@ class ProxyMetrics:
 class _Answer:
     """The merged frames; ends the work of every endpoint when it is exhausted, closed or forgotten."""
 
-    def __init__(self, frames: Iterator[SeriesFrame], parts: Sequence[RequestContext]) -> None:
+    def __init__(self, frames: Generator[SeriesFrame, None, None], parts: Sequence[RequestContext]) -> None:
         self._frames = frames
         self._parts = parts
 
@@ -89,7 +91,7 @@ class _Answer:
         return next(self._frames)
 
     def close(self) -> None:
-        self._frames.close()  # type: ignore[attr-defined]
+        self._frames.close()
         for part in self._parts:
             part.cancel()
 
@@ -220,14 +222,16 @@ class ProxyStore:
     def _stream(
         self, ctx: RequestContext, part: RequestContext, endpoint: Endpoint, request: SeriesRequest, *, alone: bool
     ) -> Iterator[SeriesFrame]:
-        source = self._frames(part, endpoint, self._own_request(endpoint, request))
+        source: _Source = self._frames(part, endpoint, self._own_request(endpoint, request))
         if not alone or self.response_timeout_ms:
             source = PulledStream(
                 source, part, self.pool, look_ahead=self.look_ahead, frame_timeout_ms=self.response_timeout_ms
             )
         return self._answer(ctx, part, endpoint, source, request.partial_response)
 
-    def _frames(self, part: RequestContext, endpoint: Endpoint, request: SeriesRequest) -> Iterator[SeriesFrame]:
+    def _frames(
+        self, part: RequestContext, endpoint: Endpoint, request: SeriesRequest
+    ) -> Generator[SeriesFrame, None, None]:
         """One endpoint's frames in label order, with what it cannot do itself done here (QU-12)."""
         frames = endpoint.store.series(part, request)
         try:
@@ -249,7 +253,7 @@ class ProxyStore:
         ctx: RequestContext,
         part: RequestContext,
         endpoint: Endpoint,
-        source: Iterator[SeriesFrame],
+        source: _Source,
         strategy: PartialResponse,
     ) -> Iterator[SeriesFrame]:
         """The endpoint's frames; its failure becomes a warning or an error that names it (QU-10)."""
@@ -270,7 +274,7 @@ class ProxyStore:
             if empty:
                 self.metrics.empty_streams.inc()
             part.cancel()
-            source.close()  # type: ignore[attr-defined]
+            source.close()
 
     def _failure(self, endpoint: Endpoint, error: PythanosError) -> str:
         if isinstance(error, FrameTimeout):
@@ -373,7 +377,7 @@ def _of_shard(stream: Iterator[SeriesFrame], shard: ShardInfo) -> Iterator[Serie
         yield frame if mask.all() else take_series(frame, mask.nonzero()[0])
 
 
-def _limited(stream: Iterator[SeriesFrame], limit: int) -> Iterator[SeriesFrame]:
+def _limited(stream: Generator[SeriesFrame, None, None], limit: int) -> Generator[SeriesFrame, None, None]:
     """The first ``limit`` series; what comes after them is not read."""
     left = limit
     try:
@@ -386,4 +390,4 @@ def _limited(stream: Iterator[SeriesFrame], limit: int) -> Iterator[SeriesFrame]
             if left <= 0:
                 return
     finally:
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
