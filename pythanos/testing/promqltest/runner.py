@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -161,11 +161,11 @@ def _middle_problem(
     return check_value(command, middle)
 
 
-def _answer(command: Eval, ask: object) -> QueryResult | str:
+def _answer(command: Eval, ask: Callable[[], QueryResult]) -> QueryResult | str:
     """The result; or, where the query failed or should have, what is wrong with that ("" if nothing is)."""
     expected = command.expects("fail")
     try:
-        result = ask()  # type: ignore[operator]
+        result = ask()
     except NotSupported:
         raise
     except PythanosError as error:
