@@ -74,6 +74,7 @@ class Site(protocol.ServerFactory):
     def buildProtocol(self, addr: Any) -> http.HTTPChannel:
         channel = _Channel()
         channel.factory = self
+        # As Twisted's own factory sets it: a method that stands for a reactor.
         channel.callLater = self.reactor.callLater  # type: ignore[method-assign]
         channel.timeOut = IDLE_SECONDS
         channel.totalHeadersSize = channel.MAX_LENGTH = self.options.header_bytes_max
