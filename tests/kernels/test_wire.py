@@ -5,8 +5,8 @@ import pytest
 import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
-from pythanos._wire import NotCanonical, decode_series, encode_series
 
+from pythanos._wire import NotCanonical, decode_series, encode_series
 from pythanos.errors import CorruptData
 from pythanos.rpc.pb import store_pb2, types_pb2
 
