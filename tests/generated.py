@@ -1,34 +1,48 @@
-"""Message and client classes generated from .proto text while the tests run, so that nothing of ours is in them."""
+"""Message and client classes made from .proto text while the tests run, so that nothing of ours is in them."""
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 
+import grpc
 import grpc_tools
+from google.protobuf import descriptor, descriptor_pb2, descriptor_pool, message_factory
 from grpc_tools import protoc
 
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 
 
-def generate(name: str, text: str, folder: Path, *, services: bool = False) -> tuple[ModuleType, ModuleType | None]:
-    """The messages of a .proto file called ``name``, and its stubs where it has services."""
+def generate(name: str, text: str, folder: Path) -> tuple[SimpleNamespace, SimpleNamespace]:
+    """The messages of a .proto file called ``name``, and ``<Service>Stub`` for each of its services.
+
+    They live in a descriptor pool of their own: the names of messages are those of pythanos' own modules.
+    """
     (folder / f"{name}.proto").write_text(text)
-    argv = ["protoc", f"-I{folder}", f"-I{WELL_KNOWN}", f"--python_out={folder}"]
-    if services:
-        argv.append(f"--grpc_python_out={folder}")
+    described = folder / f"{name}.pb"
+    argv = ["protoc", f"-I{folder}", f"-I{WELL_KNOWN}", "--include_imports", f"--descriptor_set_out={described}"]
     if protoc.main([*argv, f"{name}.proto"]):
         raise ValueError(f"protoc refused {name}.proto")
-    messages = _load(f"{name}_pb2", folder)
-    return messages, _load(f"{name}_pb2_grpc", folder) if services else None
+    pool = descriptor_pool.DescriptorPool()
+    for file in descriptor_pb2.FileDescriptorSet.FromString(described.read_bytes()).file:
+        pool.Add(file)
+    found = pool.FindFileByName(f"{name}.proto")
+    messages = {each.name: message_factory.GetMessageClass(each) for each in found.message_types_by_name.values()}
+    stubs = {f"{each.name}Stub": _stub(each) for each in found.services_by_name.values()}
+    return SimpleNamespace(**messages), SimpleNamespace(**stubs)
 
 
-def _load(name: str, folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
-    if spec is None or spec.loader is None:
-        raise ImportError(name)
-    module = importlib.util.module_from_spec(spec)
-    # The stubs import the messages by name.
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+def _stub(service: descriptor.ServiceDescriptor):
+    """What makes a client of the service from a channel."""
+
+    def connect(channel: grpc.Channel) -> SimpleNamespace:
+        return SimpleNamespace(**{method.name: _call(channel, service, method) for method in service.methods})
+
+    return connect
+
+
+def _call(channel: grpc.Channel, service: descriptor.ServiceDescriptor, method: descriptor.MethodDescriptor):
+    opened = channel.unary_stream if method.server_streaming else channel.unary_unary
+    return opened(
+        f"/{service.full_name}/{method.name}",
+        request_serializer=message_factory.GetMessageClass(method.input_type).SerializeToString,
+        response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
+    )

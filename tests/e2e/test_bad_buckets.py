@@ -113,7 +113,7 @@ def querier(store, tmp_path_factory) -> Iterator[Daemon]:
 
 def select(daemon: Daemon, folder: Path, **labels: str) -> list[object]:
     """All series with these labels."""
-    messages, stubs = generate("store", STORE, folder, services=True)
+    messages, stubs = generate("store", STORE, folder)
     with grpc.insecure_channel(daemon.grpc) as channel:
         matchers = [messages.LabelMatcher(name=name, value=value) for name, value in labels.items()]
         request = messages.SeriesRequest(min_time=0, max_time=EPOCH_MS + 2 * HOUR_MS, matchers=matchers)

@@ -76,8 +76,8 @@ class Client:
 
 
 def connect(daemon: Daemon, folder: Any) -> Client:
-    messages, stubs = generate("store", STORE, folder, services=True)
-    info_messages, info_stubs = generate("info", INFO, folder, services=True)
+    messages, stubs = generate("store", STORE, folder)
+    info_messages, info_stubs = generate("info", INFO, folder)
     hints, _ = generate("hints", HINTS, folder)
     channel = grpc.insecure_channel(daemon.grpc)
     return Client(

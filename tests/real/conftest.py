@@ -46,6 +46,14 @@ def executable(*places: Path, name: str) -> str:
     return found or missing(f"{name} (see .ci/install-real.sh)")
 
 
+def thanos_binary() -> str:
+    """A real Thanos. It is not packaged anywhere: a test that wants it is skipped where nobody put it, in CI too."""
+    place = REAL_DIR / "thanos"
+    if not os.access(place, os.X_OK):
+        pytest.skip(f"thanos is absent: build it and put it at {place.parent.name}/thanos")
+    return str(place)
+
+
 @pytest.fixture(scope="session")
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
     """A SeaweedFS server for the whole run; each test makes its own bucket or prefix."""

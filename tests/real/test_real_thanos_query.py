@@ -6,10 +6,9 @@ import random
 import urllib.parse
 import urllib.request
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-from real.conftest import REAL_DIR, executable
+from real.conftest import thanos_binary
 from real.realproc import RealProcess, answers, free_port
 
 from pythanos.context import RequestContext
@@ -26,7 +25,6 @@ from pythanos.testing.buckets import numbered_ulid
 from pythanos.web.api.results import print_value
 from pythanos.workers import ThreadPool, Workers
 
-PEERS = Path("/opt/peers/bin")
 HOUR_MS = 3_600_000
 SCRAPE_MS = 15_000
 FIVE_MINUTES_MS = 300_000
@@ -135,7 +133,7 @@ def thanos_store(stack, binary, folder, home, name):
 @pytest.fixture(scope="module")
 def peers(tmp_path_factory):
     """Two Thanos stores over one bucket and a Thanos querier over both: (store addresses, querier URL)."""
-    binary = executable(REAL_DIR / "bin" / "thanos", PEERS / "thanos", name="thanos")
+    binary = thanos_binary()
     folder, home = tmp_path_factory.mktemp("bucket"), tmp_path_factory.mktemp("thanos")
     fill(FilesystemBucket(str(folder)))
     with ExitStack() as stack:

@@ -5,7 +5,7 @@ import random
 import pytest
 from contracts.store_contract import sort_key
 from gateway.store_helpers import synced_store
-from real.conftest import REAL_DIR, executable
+from real.conftest import thanos_binary
 from real.realproc import RealProcess, answers, free_port
 
 from pythanos.context import RequestContext
@@ -80,7 +80,7 @@ def bucket_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def thanos(bucket_folder, tmp_path_factory):
-    binary = executable(REAL_DIR / "thanos", name="thanos")
+    binary = thanos_binary()
     home = tmp_path_factory.mktemp("thanos")
     config = home / "bucket.yaml"
     config.write_text(f"type: FILESYSTEM\nconfig: {{directory: {bucket_folder}}}\n")
