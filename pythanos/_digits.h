@@ -213,18 +213,15 @@ static inline char* pythanos_write_double(char* out, double v) {
         *out++ = '-';
         v = -v;
     }
-    if (v < 9007199254740992.0) {
-        /* Signed conversions: those are single instructions. */
-        int64_t whole = (int64_t)v;
-        if ((double)whole == v) return pythanos_write_u64(out, (uint64_t)whole);
-        if (v < 1e9) {
-            /* The product is off by at most 2^-13 here, so most values need no division to be told apart. */
-            double scaled = v * 1000.0;
-            int64_t thousandths = (int64_t)(scaled + 0.5);
-            double distance = scaled - (double)thousandths;
-            if (distance < 0.0002 && distance > -0.0002 && thousandths && (double)thousandths / 1000.0 == v)
-                return pythanos_write_thousandths(out, (uint64_t)thousandths);
-        }
+    /* Signed conversions: those are single instructions. */
+    if (v < 9007199254740992.0 && (double)(int64_t)v == v) return pythanos_write_u64(out, (uint64_t)(int64_t)v);
+    if (v < 1e9) {
+        /* The nearest integer to 1000 v, by rounding a sum whose last bit is 1. The product is off by at most 2^-13, so
+         * most values need no division to be told apart. */
+        double scaled = v * 1000.0;
+        double nearest = scaled + 6755399441055744.0 - 6755399441055744.0;
+        if (fabs(scaled - nearest) < 0.0002 && nearest && nearest / 1000.0 == v)
+            return pythanos_write_thousandths(out, (uint64_t)(int64_t)nearest);
     }
     int exponent = pythanos_shortest(v, &digits);
     return pythanos_lay_out(out, digits, exponent, v < 1e-6 || v >= 1e21);
