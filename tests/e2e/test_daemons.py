@@ -181,9 +181,13 @@ def test_store_and_query_over_grpc(tmp_path: Path, daemons: list[Daemon]):
     assert query.stop()[0] == 0
 
 
-def test_a_daemonized_process(tmp_path: Path, daemons: list[Daemon]):
+@pytest.mark.parametrize("name", ["pythanos", "pythanos-store"])
+def test_a_daemonized_process(tmp_path: Path, daemons: list[Daemon], name: str):
     """twistd without -n: the parent ends with 0, the pidfile names the daemon, SIGTERM ends it, all is in its log."""
-    daemon = Daemon(tmp_path / "one", "pythanos", bucket_config(tmp_path), "--pidfile=d.pid", "--logfile=d.log")
+    config = bucket_config(tmp_path)
+    if name == "pythanos-store":
+        config["grpc_address"] = f"127.0.0.1:{free_port()}"
+    daemon = Daemon(tmp_path / "one", name, config, "--pidfile=d.pid", "--logfile=d.log")
     assert daemon.run().returncode == 0
     pid = int((daemon.folder / "d.pid").read_text())
     try:
