@@ -34,6 +34,8 @@ def compile_args() -> list[str]:
 def kernels() -> list[Extension]:
     """One extension a kernel, and one for the memoryview code of which each would otherwise hold a copy."""
     names = sorted(path.stem for path in PACKAGE.glob("_*.pyx"))
+    if not names:
+        raise FileNotFoundError("no kernel sources: this is not a whole source tree")
     wanted = [kernel(f"pythanos.{name}", f"{name}.pyx") for name in names if not ONLY or name in ONLY]
     return [*wanted, kernel(SHARED, "_cyutility.c")] if wanted else []
 
