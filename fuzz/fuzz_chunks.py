@@ -1,22 +1,13 @@
 """Fuzzing of the chunk and segment decoders: any bytes give a value or CorruptData.
 
-The first byte chooses the decoder and the encoding, the rest is its input. Run with atheris where it is installed:
-
-    python fuzz/fuzz_chunks.py fuzz/corpus/chunks [libFuzzer options]
-
-and otherwise as a loop of seeded mutations over the corpus:
-
-    python fuzz/fuzz_chunks.py --seconds 600 [--seed 1] [corpus folder]
+The first byte chooses the decoder and the encoding, the rest is its input. See mutation.py for how to run it.
 """
 
 from __future__ import annotations
 
-import argparse
-import random
-import sys
-import time
 from pathlib import Path
 
+import mutation
 import numpy as np
 
 from pythanos._chunks import decode_chunks, encode_floats, encode_histograms, join_aggregates, split_aggregates
@@ -24,11 +15,6 @@ from pythanos._segments import locate_chunks, scan_chunks
 from pythanos.errors import CorruptData
 from pythanos.model.chunks import AGGREGATE, XOR, XOR2
 from pythanos.tsdb.chunk_files import Segment
-
-try:
-    import atheris
-except ImportError:
-    atheris = None
 
 CORPUS = Path(__file__).parent / "corpus" / "chunks"
 SEGMENT, RECORDS = 7, 8
@@ -95,61 +81,5 @@ def fuzz_segment(body: bytes) -> None:
     decode_chunks(segment.arena, found.offset, found.length, found.encoding)
 
 
-def mutate(rng: random.Random, data: bytes, other: bytes) -> bytes:
-    """A few random changes: bits, bytes, cuts, repeats, and parts of another input."""
-    out = bytearray(data)
-    for _ in range(rng.choice((1, 1, 2, 4, 16))):
-        kind = rng.randrange(7)
-        at = rng.randrange(len(out) + 1)
-        if kind == 0 and at < len(out):
-            out[at] ^= 1 << rng.randrange(8)
-        elif kind == 1 and at < len(out):
-            out[at] = rng.choice((0, 0xFF, 0x80, 0x7F, rng.randrange(256)))
-        elif kind == 2:
-            del out[at : at + rng.randrange(1, 9)]
-        elif kind == 3:
-            out[at:at] = rng.randbytes(rng.randrange(1, 9))
-        elif kind == 4:
-            out[at:at] = out[at : at + rng.randrange(1, 17)]
-        elif kind == 5:
-            out[at:] = other[at:]
-        elif out:
-            out[rng.randrange(min(4, len(out)))] = rng.randrange(256)
-    return bytes(out[:4096])
-
-
-def run(corpus: list[bytes], seconds: float, seed: int) -> int:
-    """Mutates for a while; returns the number of inputs tried."""
-    rng = random.Random(seed)
-    tried = 0
-    for data in corpus:
-        fuzz_one(data)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        for _ in range(200):
-            data = mutate(rng, rng.choice(corpus), rng.choice(corpus))
-            try:
-                fuzz_one(data)
-            except BaseException:
-                print(f"input {data.hex()}", file=sys.stderr)
-                raise
-            tried += 1
-    return tried
-
-
-def main() -> None:
-    if atheris is not None and "--seconds" not in sys.argv:
-        atheris.Setup(sys.argv, fuzz_one)
-        atheris.Fuzz()
-        return
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", nargs="?", type=Path, default=CORPUS)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    corpus = [path.read_bytes() for path in sorted(options.corpus.iterdir())]
-    print(f"{run(corpus, options.seconds, options.seed)} inputs, no fault")
-
-
 if __name__ == "__main__":
-    main()
+    mutation.main(fuzz_one, CORPUS)

@@ -22,10 +22,10 @@ INPUT_BYTES_MAX = 4096
 
 
 def mutate(rng: random.Random, data: bytes, other: bytes) -> bytes:
-    """A few random changes: bits, bytes, cuts, insertions, repeats, large numbers, the rest of another input."""
+    """A few random changes: bits, bytes, cuts, insertions, repeats, large numbers, the head, another input's rest."""
     out = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
-        kind, at = rng.randrange(7), rng.randrange(len(out) + 1)
+        kind, at = rng.randrange(8), rng.randrange(len(out) + 1)
         if kind == 0 and at < len(out):
             out[at] ^= 1 << rng.randrange(8)
         elif kind == 1 and at < len(out):
@@ -38,8 +38,11 @@ def mutate(rng: random.Random, data: bytes, other: bytes) -> bytes:
             out[at:at] = out[at : at + rng.randrange(1, 17)]
         elif kind == 5:
             out[at:at] = b"\xff" * rng.randrange(1, 10) + b"\x01"
-        else:
+        elif kind == 6:
             out[at:] = other[at:]
+        elif out:
+            # Counts and flags stand in front.
+            out[rng.randrange(min(4, len(out)))] = rng.randrange(256)
     return bytes(out[:INPUT_BYTES_MAX])
 
 

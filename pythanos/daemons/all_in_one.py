@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from pythanos.config import Composed, flatten
-from pythanos.daemons.bucket import BucketParts, build_bucket
+from pythanos.daemons.bucket import BucketParts, blocks_api, build_bucket
 from pythanos.daemons.http import HTTPParts, build_http
 from pythanos.daemons.launch import Daemon, DaemonStack, make_service
 from pythanos.daemons.options import DaemonOptions
 from pythanos.daemons.querying import QueryParts, QuerySection, build_query
-from pythanos.daemons.sections import BucketSection, SelectorSection, ServiceConfig
+from pythanos.daemons.sections import BlocksServiceConfig, BucketSection, SelectorSection
 from pythanos.gateway.config import GatewayConfig
 from pythanos.query.endpoints import EndpointStatus
 from pythanos.runtime.loops import LoopMetrics
 from pythanos.runtime.platform import Platform
 from pythanos.runtime.workers import DataPlane
 from pythanos.storeapi.proxy import Endpoint, ProxyMetrics, ProxyStore
-from pythanos.web.api.blocks import BlocksAPI
 from pythanos.web.api.stores import StoresAPI
 from pythanos.web.pages import Pages
 from pythanos.workers import Workers
@@ -28,10 +27,8 @@ COMPONENT = "all-in-one"
 BUCKET_ENDPOINT = "bucket"
 
 
-class AllInOneServiceConfig(ServiceConfig, frozen=True):
+class AllInOneServiceConfig(BlocksServiceConfig, frozen=True):
     http_address: str = "127.0.0.1:10904"
-    bucket_web_label: str = ""
-    disable_admin_operations: bool = False
 
 
 class AllInOneConfig(Composed, frozen=True):
@@ -82,13 +79,7 @@ def build(config: AllInOneConfig, platform: Platform) -> AllInOneParts:
         lambda: [Endpoint(BUCKET_ENDPOINT, store, store.info(), local=True)], workers.fetch, ProxyMetrics(registry)
     )
     query = build_query(config.query, proxy, workers, platform)
-    blocks_api = BlocksAPI(
-        store.loaded_metas,
-        blocks.bucket,
-        clock,
-        label=config.service.bucket_web_label,
-        disable_admin_operations=config.service.disable_admin_operations,
-    )
+    api = blocks_api(blocks, config.service, clock)
 
     def endpoints() -> list[EndpointStatus]:
         info = store.info()
@@ -101,7 +92,7 @@ def build(config: AllInOneConfig, platform: Platform) -> AllInOneParts:
         COMPONENT,
         config.service,
         platform,
-        routes=[*query.routes(), *StoresAPI(endpoints).routes(), *blocks_api.routes(), *pages.routes()],
+        routes=[*query.routes(), *StoresAPI(endpoints).routes(), *api.routes(), *pages.routes()],
         parts=[blocks.sync],
         flags=flatten(config),
         tenant_header=config.query.query.tenant_header,

@@ -20,14 +20,17 @@ from pythanos.block.filters import (
     TimePartitionFilter,
 )
 from pythanos.context import RequestContext
+from pythanos.daemons.sections import BlocksServiceConfig
 from pythanos.gateway.bucket_store import BucketStore
 from pythanos.gateway.config import GatewayConfig
 from pythanos.model.relabel import RelabelRule
 from pythanos.objstore.bucket import Bucket
 from pythanos.objstore.opening import BucketConfig, open_bucket
+from pythanos.runtime.clock import Clock
 from pythanos.runtime.gate import Gate
 from pythanos.runtime.loops import Loop, LoopMetrics
 from pythanos.runtime.platform import Platform
+from pythanos.web.api.blocks import BlocksAPI
 from pythanos.workers import Workers
 
 # ST-2: the first sync is tried for so long, then the start has failed.
@@ -99,6 +102,17 @@ def build_bucket(
         interval = config.store.index_header_lazy_reader_idle_timeout.seconds / 10
         headers = _loop(platform, loops, "idle headers", max(interval, 0.1), lambda ctx: _unload(store))
     return BucketParts(bucket, fetcher, store, StoreHolder(store, bucket, platform.reactor), sync, headers)
+
+
+def blocks_api(parts: BucketParts, service: BlocksServiceConfig, clock: Clock) -> BlocksAPI:
+    """The loaded blocks under ``/api/v1/blocks``."""
+    return BlocksAPI(
+        parts.store.loaded_metas,
+        parts.bucket,
+        clock,
+        label=service.bucket_web_label,
+        disable_admin_operations=service.disable_admin_operations,
+    )
 
 
 class StoreHolder(Service):

@@ -41,6 +41,13 @@ class ServiceConfig(Section, frozen=True):
         )
 
 
+class BlocksServiceConfig(ServiceConfig, frozen=True):
+    """HTTP of a daemon that shows its blocks. ``bucket_web_label`` groups their timeline."""
+
+    bucket_web_label: str = ""
+    disable_admin_operations: bool = False
+
+
 class GRPCConfig(Section, frozen=True):
     """The gRPC server. A daemon's own subclass gives ``grpc_address`` its port."""
 

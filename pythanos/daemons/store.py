@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pythanos.config import Composed, flatten
-from pythanos.daemons.bucket import BucketParts, build_bucket
+from pythanos.daemons.bucket import BucketParts, blocks_api, build_bucket
 from pythanos.daemons.http import HTTPParts, build_http
 from pythanos.daemons.launch import Daemon, DaemonStack, make_service
 from pythanos.daemons.options import DaemonOptions
-from pythanos.daemons.sections import BucketSection, GRPCConfig, SelectorSection, ServiceConfig
+from pythanos.daemons.sections import BlocksServiceConfig, BucketSection, GRPCConfig, SelectorSection
 from pythanos.gateway.config import GatewayConfig
 from pythanos.rpc.info_servicer import SERVICE as INFO_SERVICE
 from pythanos.rpc.info_servicer import InfoServicer
@@ -22,17 +22,14 @@ from pythanos.rpc.store_servicer import StoreServicer
 from pythanos.runtime.loops import LoopMetrics
 from pythanos.runtime.platform import Platform
 from pythanos.runtime.workers import DataPlane
-from pythanos.web.api.blocks import BlocksAPI
 from pythanos.web.pages import Pages
 from pythanos.workers import Workers
 
 COMPONENT = "store"
 
 
-class StoreServiceConfig(ServiceConfig, frozen=True):
+class StoreServiceConfig(BlocksServiceConfig, frozen=True):
     http_address: str = "0.0.0.0:10906"
-    bucket_web_label: str = ""
-    disable_admin_operations: bool = False
 
 
 class StoreGRPCConfig(GRPCConfig, frozen=True):
@@ -82,13 +79,7 @@ def build(config: StoreConfig, platform: Platform) -> StoreParts:
         component=COMPONENT,
         loops=LoopMetrics(registry),
     )
-    api = BlocksAPI(
-        blocks.store.loaded_metas,
-        blocks.bucket,
-        clock,
-        label=config.service.bucket_web_label,
-        disable_admin_operations=config.service.disable_admin_operations,
-    )
+    api = blocks_api(blocks, config.service, clock)
     pages = Pages({"/loaded": "blocks.html"}, external_prefix=config.service.web.external_prefix)
     http = build_http(
         COMPONENT,
