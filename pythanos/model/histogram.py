@@ -7,7 +7,8 @@ rising, then negative buckets rising in absolute value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,33 +164,104 @@ def take_histograms(
     divisor: float64[k] by which counts and sums are divided. A row that does not follow its predecessor's row no longer
     knows that there was no counter reset in between.
     """
-    first = histograms.bucket_start[rows]
-    length = histograms.bucket_start[rows + 1] - first
-    bucket_start = np.concatenate(([0], np.cumsum(length)))
-    buckets = histograms.buckets[
-        np.arange(bucket_start[len(rows)]) + np.repeat(first - bucket_start[: len(rows)], length)
-    ]
-    count, zero_count, total = histograms.count[rows], histograms.zero_count[rows], histograms.sum[rows]
-    hint = histograms.reset_hint[rows]
+    taken = take_rows(histograms, rows)
+    hint = taken.reset_hint
     follows = np.zeros(len(rows), np.bool_)
     follows[1:] = np.diff(rows) == 1
     follows[start[:-1][np.diff(start) > 0]] = False
     hint[(hint == NOT_COUNTER_RESET) & ~follows] = UNKNOWN_RESET
+    count, zero_count, total, buckets = taken.count, taken.zero_count, taken.sum, taken.buckets
     if divisor is not None and (divisor != 1).any():
         count, zero_count, total = count / divisor, zero_count / divisor, total / divisor
-        buckets = buckets / np.repeat(divisor, length)
+        buckets = buckets / np.repeat(divisor, np.diff(taken.bucket_start))
+    return replace(
+        taken,
+        start=start,
+        chunk_reset=np.zeros(len(start) - 1, np.uint8),
+        count=count,
+        zero_count=zero_count,
+        sum=total,
+        buckets=buckets,
+    )
+
+
+def take_rows(histograms: HistogramColumns, rows: NDArray[np.int64]) -> HistogramColumns:
+    """Some rows (int64[k], in any order, also several times) as one series, copied; hints and layouts as they are.
+
+    Without exact counts.
+    """
+    first = histograms.bucket_start[rows]
+    length = histograms.bucket_start[rows + 1] - first
+    bucket_start = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(length, out=bucket_start[1:])
+    place = np.arange(bucket_start[-1]) + np.repeat(first - bucket_start[:-1], length)
     st = histograms.start_timestamps
     return HistogramColumns(
-        start,
-        np.zeros(len(start) - 1, np.uint8),
+        np.array([0, len(rows)], np.int64),
+        np.zeros(1, np.uint8),
         histograms.timestamps[rows],
-        count,
-        zero_count,
-        total,
-        hint,
+        histograms.count[rows],
+        histograms.zero_count[rows],
+        histograms.sum[rows],
+        histograms.reset_hint[rows],
         histograms.layout[rows],
         histograms.layouts,
         bucket_start,
-        buckets,
+        histograms.buckets[place],
         None if st is None else st[rows],
     )
+
+
+def concat_histograms(parts: Sequence[HistogramColumns]) -> HistogramColumns:
+    """The rows of one part or more after one another, as one series.
+
+    Parts that share a layout table go on sharing it, other tables follow one another. Without exact counts, and without
+    start timestamps unless all parts have them.
+    """
+    tables: list[HistogramLayouts] = []
+    shift: dict[int, int] = {}
+    for part in parts:
+        if id(part.layouts) not in shift:
+            shift[id(part.layouts)] = sum(map(len, tables))
+            tables.append(part.layouts)
+    rows = sum(map(len, parts))
+    started = [part.start_timestamps for part in parts if part.start_timestamps is not None]
+    return HistogramColumns(
+        np.array([0, rows], np.int64),
+        np.zeros(1, np.uint8),
+        np.concatenate([part.timestamps for part in parts]),
+        np.concatenate([part.count for part in parts]),
+        np.concatenate([part.zero_count for part in parts]),
+        np.concatenate([part.sum for part in parts]),
+        np.concatenate([part.reset_hint for part in parts]),
+        np.concatenate([part.layout + np.int32(shift[id(part.layouts)]) for part in parts]),
+        concat_layouts(tables),
+        _joined_starts([part.bucket_start for part in parts]),
+        np.concatenate([part.buckets[part.bucket_start[0] : part.bucket_start[-1]] for part in parts]),
+        np.concatenate(started) if len(started) == len(parts) else None,
+    )
+
+
+def concat_layouts(tables: Sequence[HistogramLayouts]) -> HistogramLayouts:
+    """One table with the layouts of one table or more; those of table i follow those of the tables before it."""
+    if len(tables) == 1:
+        return tables[0]
+    spans = np.cumsum([0, *(table.span_start[-1] for table in tables)])
+    return HistogramLayouts(
+        np.concatenate([table.schema for table in tables]),
+        np.concatenate([table.zero_threshold for table in tables]),
+        _joined_starts([table.span_start for table in tables]),
+        np.concatenate([table.negative_start + shift for table, shift in zip(tables, spans, strict=False)]),
+        np.concatenate([table.span_offset for table in tables]),
+        np.concatenate([table.span_length for table in tables]),
+        _joined_starts([table.bound_start for table in tables]),
+        np.concatenate([table.bounds for table in tables]),
+        np.concatenate([table.positive_buckets for table in tables]),
+        np.concatenate([table.negative_buckets for table in tables]),
+    )
+
+
+def _joined_starts(starts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    out = np.zeros(sum(len(start) - 1 for start in starts) + 1, np.int64)
+    np.cumsum(np.concatenate([np.diff(start) for start in starts]), out=out[1:])
+    return out

@@ -24,8 +24,9 @@ from pythanos.errors import QueryFailed
 from pythanos.model.series import STALE_NAN_BITS, LabelColumn
 from pythanos.promql.accounting import Account
 from pythanos.promql.annotations import Annotation, Annotations
+from pythanos.promql.histograms import rows as rows_of
 from pythanos.promql.queryable import Queryable, Selection
-from pythanos.promql.values import Steps
+from pythanos.promql.values import HistogramRows, Steps
 from pythanos.workers import Pool
 
 METADATA_LABELS = ("__name__", "__type__", "__unit__")
@@ -37,10 +38,11 @@ _EMPTY = LabelColumn(b"", np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros
 class Block:
     """Some series of a vector at all steps.
 
-    labels: LabelColumn of n; values: float64[n, steps], absent where there is no sample, owned by whoever holds the
-    block. drop_name: bool[n] or None (no row): rows whose name, type and unit labels go at the end of the query
-    (delayed name removal; otherwise they have gone already). scanned, read: samples looked at for the block, per step
-    and once.
+    labels: LabelColumn of n; values: float64[n, steps], absent where there is no float, owned by whoever holds the
+    block. histograms: the native histograms, None where there are none, which is the common case; a sample is a float
+    or a histogram, never both. drop_name: bool[n] or None (no row): rows whose name, type and unit labels go at the end
+    of the query (delayed name removal; otherwise they have gone already). scanned, read: samples looked at for the
+    block, per step and once.
     """
 
     labels: LabelColumn
@@ -49,6 +51,7 @@ class Block:
     scanned: int = 0
     read: int = 0
     annotations: list[Annotation] = field(default_factory=list)
+    histograms: HistogramRows | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -58,11 +61,29 @@ class Block:
         chosen = np.nonzero(rows)[0] if rows.dtype == np.bool_ else rows.astype(np.intp, copy=False)
         drop = None if self.drop_name is None else self.drop_name[chosen]
         values = self.values[chosen]
-        return Block(self.labels.take(chosen), values, drop, self.scanned, self.read, self.annotations)
+        histograms = rows_of.taken(self.histograms, chosen)
+        return Block(self.labels.take(chosen), values, drop, self.scanned, self.read, self.annotations, histograms)
+
+    def present(self) -> NDArray[np.bool_]:
+        """bool[n, steps]: where samples are."""
+        return rows_of.present(self.values, self.histograms)
+
+    def samples(self) -> NDArray[np.float64]:
+        """float64[n, steps] whose absences are those of the samples; not to be written."""
+        return rows_of.samples(self.values, self.histograms)
+
+    def size(self) -> tuple[int, int]:
+        """(points, bytes) as they are accounted for; a histogram is several points."""
+        if self.histograms is None:
+            return self.values.size, self.values.nbytes
+        size = self.values.size + rows_of.points(self.histograms)
+        return size, self.values.nbytes + rows_of.nbytes(self.histograms)
 
     def without_empty(self) -> Block:
         """The rows that have a sample."""
         present = _rows.present_rows(self.values)
+        if self.histograms is not None:
+            present |= (self.histograms.row >= 0).any(axis=1)
         return self if present.all() else self.take(present)
 
 
@@ -146,7 +167,7 @@ class Evaluation:
         account = self.account
         account.scanned += block.scanned
         account.read += block.read
-        points, nbytes = block.values.size, block.values.nbytes
+        points, nbytes = block.size()
         account.hold(points, nbytes)
         account.release(points, nbytes)
         self.annotations.extend(block.annotations)
@@ -161,7 +182,8 @@ class Evaluation:
         for block in self.blocks(operator):
             kept = block.without_empty()
             if len(kept):
-                self.account.hold(kept.values.size, kept.values.nbytes)
+                kept.histograms = rows_of.compacted(kept.histograms)
+                self.account.hold(*kept.size())
                 parts.append(kept)
         return joined(parts, operator.steps.count)
 
@@ -184,13 +206,14 @@ def joined(blocks: list[Block], steps: int) -> Block:
     drop = None
     if any(block.drop_name is not None for block in blocks):
         drop = np.concatenate([drop_mask(block) for block in blocks])
+    histograms = rows_of.joined([(block.histograms, len(block)) for block in blocks], steps)
     values = np.empty((len(labels), steps))
     at = 0
     for block in blocks:
         values[at : at + len(block)] = block.values
         at += len(block)
-        block.values = block.values[:0]
-    return Block(labels, values, drop)
+        block.values, block.histograms = block.values[:0], None
+    return Block(labels, values, drop, histograms=histograms)
 
 
 def drop_mask(block: Block) -> NDArray[np.bool_]:
@@ -213,10 +236,13 @@ def merged_duplicates(block: Block) -> Block:
     if len(first) == len(block):
         return block
     values, clash = _rows.merge_rows(block.values, ids, len(first))
+    if block.histograms is not None:
+        clash = _rows.merge_rows(block.samples(), ids, len(first))[1]
     if clash:
         raise QueryFailed(DUPLICATES)
     drop = None if block.drop_name is None else block.drop_name[first]
-    return Block(block.labels.take(first), values, drop, block.scanned, block.read, block.annotations)
+    histograms = rows_of.merged(block.histograms, ids, len(first))
+    return Block(block.labels.take(first), values, drop, block.scanned, block.read, block.annotations, histograms)
 
 
 def is_present(values: NDArray[np.float64]) -> NDArray[np.bool_]:

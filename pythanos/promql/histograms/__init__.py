@@ -1,0 +1,1 @@
+"""What operators do with native histograms: rows of references into columns, arithmetic, sums, functions."""
