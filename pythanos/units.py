@@ -77,6 +77,28 @@ def format_duration(milliseconds: int) -> str:
     return sign + "".join(out)
 
 
+def format_go_duration(nanoseconds: int) -> str:
+    """As Go prints a duration: ``1.5ms``, ``2m0.25s``, ``48h0m0s``."""
+    sign, rest = ("-" if nanoseconds < 0 else ""), abs(nanoseconds)
+    if rest < 1_000_000_000:
+        if rest == 0:
+            return "0s"
+        size, unit = next((size, unit) for size, unit in ((1_000_000, "ms"), (1000, "µs"), (1, "ns")) if rest >= size)
+        return f"{sign}{_decimal(rest, size)}{unit}"
+    minutes, rest = divmod(rest, 60_000_000_000)
+    seconds = f"{_decimal(rest, 1_000_000_000)}s"
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return f"{sign}{hours}h{minutes_left}m{seconds}"
+    return f"{sign}{minutes}m{seconds}" if minutes else sign + seconds
+
+
+def _decimal(count: int, size: int) -> str:
+    """``count / size`` exactly, without zeros at its end; size is a power of ten."""
+    whole, part = divmod(count, size)
+    return f"{whole}.{part:0{len(str(size)) - 1}}".rstrip("0") if part else str(whole)
+
+
 def parse_bytes(text: str) -> ByteSize:
     """Bytes of a size with a unit. Raises ValueError."""
     found = _BYTES.fullmatch(text)

@@ -11,6 +11,7 @@ from pythanos.context import RequestContext
 from pythanos.errors import BadRequest
 from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.promql.accounting import Account, QueryLimits, QueryStats
+from pythanos.promql.analysis import AnalyzingBuilder, OperatorUsage
 from pythanos.promql.annotations import Annotations, Severity
 from pythanos.promql.operators.build import OperatorBuilder
 from pythanos.promql.operators.operator import (
@@ -55,11 +56,12 @@ class EngineOptions:
 
 @dataclass(frozen=True, slots=True)
 class InstantQuery:
-    """An expression at one time. ``lookback_ms`` 0: the engine's."""
+    """An expression at one time. ``lookback_ms`` 0: the engine's. ``analyze``: measure operators and stores."""
 
     text: str
     time_ms: int
     lookback_ms: int = 0
+    analyze: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +73,22 @@ class RangeQuery:
     end_ms: int
     step_ms: int
     lookback_ms: int = 0
+    analyze: bool = False
 
 
 @dataclass(slots=True)
 class QueryResult:
-    """An answer. ``store_warnings`` come from the stores (partial response), ``annotations`` from the evaluation."""
+    """An answer. ``store_warnings`` come from the stores (partial response), ``annotations`` from the evaluation.
+
+    ``analysis`` is there where the query asked for it.
+    """
 
     query: str
     value: Value
     stats: QueryStats
     store_warnings: list[str] = field(default_factory=list)
     annotations: Annotations = field(default_factory=Annotations)
+    analysis: OperatorUsage | None = None
 
     def warnings(self, limit: int = 10) -> list[str]:
         """Store warnings, then the evaluation's with their positions.
@@ -110,7 +117,7 @@ class Engine:
         plan = self.plan(query.text, QueryTimes(query.time_ms, query.time_ms))
         evaluation = self._evaluation(ctx, queryable, query.lookback_ms)
         steps = Steps(query.time_ms, 1, 1)
-        return self._answer(query.text, evaluation, plan, steps, instant=True)
+        return self._answer(query, evaluation, plan, steps)
 
     def range(self, ctx: RequestContext, queryable: Queryable, query: RangeQuery) -> QueryResult:
         """A Matrix in label order.
@@ -125,7 +132,7 @@ class Engine:
             raise BadRequest(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
         evaluation = self._evaluation(ctx, queryable, query.lookback_ms)
         steps = Steps.between(query.start_ms, query.end_ms, query.step_ms)
-        return self._answer(query.text, evaluation, plan, steps, instant=False)
+        return self._answer(query, evaluation, plan, steps)
 
     def plan(self, text: str, times: QueryTimes) -> Node:
         """The optimized plan of a text. Raises BadRequest, NotSupported."""
@@ -149,25 +156,33 @@ class Engine:
         )
         return Evaluation(ctx, queryable, self.workers.compute, chosen, Account(options.limits))
 
-    def _answer(self, text: str, evaluation: Evaluation, plan: Node, steps: Steps, *, instant: bool) -> QueryResult:
+    def _answer(
+        self, query: InstantQuery | RangeQuery, evaluation: Evaluation, plan: Node, steps: Steps
+    ) -> QueryResult:
         evaluation.ctx.check()
+        builder = AnalyzingBuilder(evaluation) if query.analyze else OperatorBuilder(evaluation)
+        evaluate = _instant_value if isinstance(query, InstantQuery) else _range_value
         try:
-            value = _instant_value(evaluation, plan, steps) if instant else _range_value(evaluation, plan, steps)
+            value = evaluate(builder, plan, steps)
         finally:
             evaluation.close()
-        warnings = [warning for selection in evaluation.selections for warning in selection.warnings]
         return QueryResult(
-            text, value, evaluation.account.stats(), list(dict.fromkeys(warnings)), evaluation.annotations
+            query.text,
+            value,
+            evaluation.account.stats(),
+            list(dict.fromkeys(warning for selection in evaluation.selections for warning in selection.warnings)),
+            evaluation.annotations,
+            builder.usage(plan) if isinstance(builder, AnalyzingBuilder) else None,
         )
 
 
-def _instant_value(evaluation: Evaluation, plan: Node, steps: Steps) -> Value:
+def _instant_value(builder: OperatorBuilder, plan: Node, steps: Steps) -> Value:
+    evaluation = builder.evaluation
     inner = plan.expr if isinstance(plan, StepInvariant) else plan
     if isinstance(inner, Text):
         return String(steps.start_ms, inner.value)
     if isinstance(inner, RangeSelect):
         return _range_vector(evaluation, inner, steps)
-    builder = OperatorBuilder(evaluation)
     if isinstance(inner, Subquery):
         grid = subquery_steps(inner, steps)
         return _matrix(evaluation.collect(builder.vector(inner.expr, grid)), evaluation, grid)
@@ -177,8 +192,8 @@ def _instant_value(evaluation: Evaluation, plan: Node, steps: Steps) -> Value:
     return Vector(steps.start_ms, block.labels, np.ascontiguousarray(block.values[:, 0]))
 
 
-def _range_value(evaluation: Evaluation, plan: Node, steps: Steps) -> Matrix:
-    builder = OperatorBuilder(evaluation)
+def _range_value(builder: OperatorBuilder, plan: Node, steps: Steps) -> Matrix:
+    evaluation = builder.evaluation
     if plan.type is ValueType.SCALAR:
         row = builder.scalar(plan, steps).row()
         evaluation.account.hold(row.size, row.nbytes)

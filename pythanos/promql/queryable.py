@@ -9,6 +9,7 @@ from typing import Protocol
 from pythanos.context import RequestContext
 from pythanos.model.matchers import Matcher
 from pythanos.model.series import LabelColumn, SampleBatch
+from pythanos.model.usage import StoreUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class SelectHints:
 
     ``[mint, maxt]`` ms, both inside, covers offset, range and lookback. ``func`` is the name of the function or
     aggregation directly around the selector ("rate", "sum_over_time", "" for none). ``range_ms`` is 0 for an instant
-    selector.
+    selector. ``usage`` asks for the usage of each store.
     """
 
     mint: int
@@ -28,6 +29,7 @@ class SelectHints:
     grouping: tuple[str, ...] = ()
     grouping_by: bool = False
     limit: int = 0
+    usage: bool = False
 
 
 class EncodedSeries(Protocol):
@@ -50,10 +52,14 @@ class EncodedSeries(Protocol):
 
 @dataclass(slots=True)
 class Selection:
-    """The answer to a select: batches to be pulled, and warnings that are complete once the batches are exhausted."""
+    """The answer to a select: batches to be pulled, and warnings that are complete once the batches are exhausted.
+
+    ``usage``, complete then too: what each store gave, where ``SelectHints.usage`` asked for it.
+    """
 
     batches: Iterator[EncodedSeries]
     warnings: list[str] = field(default_factory=list)
+    usage: list[StoreUsage] = field(default_factory=list)
 
 
 class Queryable(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pythanos.promql.plan.nodes import (
     Aggregate,
@@ -29,13 +30,19 @@ class Explained:
     name: str
     children: tuple[Explained, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """``{name, children}``, as Thanos' query_explain has it; no children where there are none."""
+        below = [child.to_json() for child in self.children]
+        return {"name": self.name, "children": below} if below else {"name": self.name}
+
 
 def explain(plan: Node) -> Explained:
     """The plan as names."""
-    return Explained(_name(plan), tuple(explain(child) for child in children(plan)))
+    return Explained(node_name(plan), tuple(explain(child) for child in children(plan)))
 
 
-def _name(node: Node) -> str:
+def node_name(node: Node) -> str:
+    """One node by the name of its operator and what tells it from others."""
     match node:
         case Number():
             return f"[number] {node.value}"
