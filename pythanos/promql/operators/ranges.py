@@ -114,7 +114,7 @@ class RangeOperator:
         if not len(labels):
             return found
         if self.function.counter:
-            found.extend(self._counter_infos(labels))
+            found.extend(counter_infos(self.evaluation, labels, self.known_name, self.position))
         if self.function.kernel is Function.QUANTILE:
             found.extend(invalid_quantiles(self.parameters[0], self.scalar_position))
         return found
@@ -133,24 +133,6 @@ class RangeOperator:
                 occurrences=int(count),
             )
             for name, count in zip(names, overlaps[rows].tolist(), strict=True)
-        ]
-
-    def _counter_infos(self, labels: LabelColumn) -> list[Annotation]:
-        """Doubts that a metric is a counter; histograms are not asked."""
-        if self.evaluation.options.type_and_unit_labels:
-            pairs = set(zip(_labels.values_of(labels, "__name__"), _labels.values_of(labels, "__type__"), strict=True))
-            text = 'metric might not be a counter, __type__ label is not set to "counter" or "histogram", got'
-            return [
-                info(f"{text} {quote(kind)}: {quote(name)}", self.position)
-                for name, kind in sorted(pairs)
-                if name and kind not in ("counter", "histogram")
-            ]
-        names = [self.known_name] if self.known_name else _labels.value_index(labels, "__name__")[1]
-        text = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket:"
-        return [
-            info(f"{text} {quote(name)}", self.position)
-            for name in names
-            if name and not name.endswith(_COUNTER_SUFFIXES)
         ]
 
 
@@ -233,6 +215,21 @@ def subquery_steps(node: Subquery, steps: Steps) -> Steps:
     begin = ends.start_ms - node.range_ms
     start = node.step_ms * (begin // node.step_ms + 1)
     return Steps.between(start, ends.end_ms, node.step_ms)
+
+
+def counter_infos(evaluation: Evaluation, labels: LabelColumn, known_name: str, position: int) -> list[Annotation]:
+    """Doubts that metrics are counters; ``known_name`` is the name of all of them, "" where it is not known."""
+    if evaluation.options.type_and_unit_labels:
+        pairs = set(zip(_labels.values_of(labels, "__name__"), _labels.values_of(labels, "__type__"), strict=True))
+        text = 'metric might not be a counter, __type__ label is not set to "counter" or "histogram", got'
+        return [
+            info(f"{text} {quote(kind)}: {quote(name)}", position)
+            for name, kind in sorted(pairs)
+            if name and kind not in ("counter", "histogram")
+        ]
+    names = [known_name] if known_name else _labels.value_index(labels, "__name__")[1]
+    text = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket:"
+    return [info(f"{text} {quote(name)}", position) for name in names if name and not name.endswith(_COUNTER_SUFFIXES)]
 
 
 def invalid_quantiles(row: NDArray[np.float64], position: int) -> list[Annotation]:
