@@ -6,11 +6,21 @@ from pythanos import _rows
 from pythanos.errors import NotSupported
 from pythanos.promql.annotations import warning
 from pythanos.promql.functions.elements import DATE_FUNCTIONS, MATH_FUNCTIONS
+from pythanos.promql.functions.extended import X_FUNCTIONS
 from pythanos.promql.functions.ranges import RANGE_FUNCTIONS
 from pythanos.promql.operators.aggregate import KINDS, Aggregation
 from pythanos.promql.operators.binary import VectorOperation
 from pythanos.promql.operators.buckets import BucketFunction
-from pythanos.promql.operators.elementwise import Elementwise, Repeat, apply_function, put_scalar, scalar_operation
+from pythanos.promql.operators.elementwise import (
+    Elementwise,
+    Repeat,
+    apply_function,
+    negate,
+    put_scalar,
+    scalar_operation,
+)
+from pythanos.promql.operators.extended.ranges import ExtendedRangeScan
+from pythanos.promql.operators.extended.smoothed import SmoothedScan
 from pythanos.promql.operators.operator import Evaluation, ScalarOperator, VectorOperator
 from pythanos.promql.operators.ranges import RangeScan, SubqueryRange, subquery_steps
 from pythanos.promql.operators.rank import RANKS, CountValues, Quantile, Ranking
@@ -58,7 +68,8 @@ class OperatorBuilder:
         """The operator of a node that gives an instant vector. Raises NotSupported, QueryFailed."""
         match node:
             case Select():
-                return InstantScan(self.evaluation, node, steps)
+                scan = SmoothedScan if node.modifier == "smoothed" else InstantScan
+                return scan(self.evaluation, node, steps)
             case RangeCall():
                 return self._range_call(node, steps)
             case Call():
@@ -69,7 +80,7 @@ class OperatorBuilder:
                 return self._binary(node, steps)
             case Negate():
                 operand = self.vector(node.expr, steps)
-                return Elementwise(self.evaluation, operand, apply_function(_rows.Function.NEGATE))
+                return Elementwise(self.evaluation, operand, negate)
             case StepInvariant():
                 return Repeat(self.vector(node.expr, _first(steps)), steps)
         raise NotSupported(f"{type(node).__name__} is not supported here yet")
@@ -97,9 +108,11 @@ class OperatorBuilder:
         raise NotSupported(f"the function {getattr(node, 'function', node)} is not supported yet")
 
     def _range_call(self, node: RangeCall, steps: Steps) -> VectorOperator:
+        if isinstance(node.source, RangeSelect) and (node.source.select.modifier or node.function in X_FUNCTIONS):
+            return ExtendedRangeScan(self.evaluation, node.function, node.source, steps)
         function = RANGE_FUNCTIONS.get(node.function)
         if function is None:
-            raise NotSupported(f"the function {node.function} is not supported yet")
+            raise NotSupported(f"the function {node.function} does not take a subquery")
         scalars = tuple(self.scalar(scalar, steps) for scalar in node.scalars)
         source = node.source
         if isinstance(source, RangeSelect):

@@ -55,9 +55,8 @@ def build_plan(expr: ast.Expr, subquery_step_ms: int) -> Node:
 
 
 def _select(node: ast.VectorSelector) -> Select:
-    if node.anchored or node.smoothed:
-        raise NotSupported(f"the {'anchored' if node.anchored else 'smoothed'} modifier is not supported yet")
-    return Select(node.matchers, node.offset_ms, node.at_ms, start=node.start, end=node.end)
+    modifier = "anchored" if node.anchored else "smoothed" if node.smoothed else ""
+    return Select(node.matchers, node.offset_ms, node.at_ms, modifier=modifier, start=node.start, end=node.end)
 
 
 def _subquery(node: ast.SubqueryExpr, subquery_step_ms: int) -> Subquery:
@@ -76,10 +75,7 @@ def _call(node: ast.Call, subquery_step_ms: int) -> Node:
 
 
 def _binary(node: ast.BinaryExpr, subquery_step_ms: int) -> Binary:
-    matching = node.matching
-    if matching is not None and (matching.fill_left is not None or matching.fill_right is not None):
-        raise NotSupported("fill modifiers are not supported yet")
     if node.op in ("</", ">/"):
         raise NotSupported(f"the histogram operator {node.op} is not supported yet")
     lhs, rhs = build_plan(node.lhs, subquery_step_ms), build_plan(node.rhs, subquery_step_ms)
-    return Binary(node.op, lhs, rhs, matching, node.return_bool, node.start, node.end)
+    return Binary(node.op, lhs, rhs, node.matching, node.return_bool, node.start, node.end)

@@ -38,7 +38,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """An instant selector. ``at_ms`` fixes its time; ``func`` and the grouping are hints to the stores."""
+    """An instant selector. ``at_ms`` fixes its time; ``func`` and the grouping are hints to the stores.
+
+    ``modifier`` is "anchored" or "smoothed" where it has one.
+    """
 
     matchers: tuple[Matcher, ...]
     offset_ms: int = 0
@@ -46,6 +49,7 @@ class Select:
     func: str = ""
     grouping: tuple[str, ...] = ()
     grouping_by: bool = False
+    modifier: str = ""
     start: int = field(default=0, compare=False)
     end: int = field(default=0, compare=False)
     type = ValueType.VECTOR
