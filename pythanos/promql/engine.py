@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pythanos import _labels, _windows
+from pythanos import _labels
 from pythanos.context import RequestContext
 from pythanos.errors import BadRequest
-from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.promql.accounting import Account, QueryLimits, QueryStats
 from pythanos.promql.analysis import AnalyzingBuilder, OperatorUsage
 from pythanos.promql.annotations import Annotations, Severity
@@ -22,18 +21,18 @@ from pythanos.promql.operators.operator import (
     merged_duplicates,
 )
 from pythanos.promql.operators.ranges import subquery_steps
-from pythanos.promql.operators.scan import data_steps, decoded, open_selection, select_hints
 from pythanos.promql.plan.build import build_plan
 from pythanos.promql.plan.explain import Explained, explain
 from pythanos.promql.plan.fold_constants import fold_constants
 from pythanos.promql.plan.nodes import Node, RangeSelect, StepInvariant, Subquery, Text
 from pythanos.promql.plan.select_hints import hint_selects
 from pythanos.promql.queryable import Queryable
+from pythanos.promql.range_vector import range_vector
 from pythanos.promql.syntax.ast import ValueType
 from pythanos.promql.syntax.cursor import ParserOptions
 from pythanos.promql.syntax.parser import parse
 from pythanos.promql.tree.preprocess import QueryTimes, preprocess
-from pythanos.promql.values import Matrix, RangeVector, Scalar, Steps, String, Value, Vector
+from pythanos.promql.values import Matrix, Scalar, Steps, String, Value, Vector
 from pythanos.workers import Workers
 
 
@@ -182,14 +181,14 @@ def _instant_value(builder: OperatorBuilder, plan: Node, steps: Steps) -> Value:
     if isinstance(inner, Text):
         return String(steps.start_ms, inner.value)
     if isinstance(inner, RangeSelect):
-        return _range_vector(evaluation, inner, steps)
+        return range_vector(evaluation, inner, steps)
     if isinstance(inner, Subquery):
         grid = subquery_steps(inner, steps)
         return _matrix(evaluation.collect(builder.vector(inner.expr, grid)), evaluation, grid)
     if plan.type is ValueType.SCALAR:
         return Scalar(steps.start_ms, float(builder.scalar(plan, steps).row()[0]))
     block = _with_names_removed(evaluation.collect(builder.vector(plan, steps)), evaluation)
-    return Vector(steps.start_ms, block.labels, np.ascontiguousarray(block.values[:, 0]))
+    return Vector(steps.start_ms, block.labels, np.ascontiguousarray(block.values[:, 0]), block.histograms)
 
 
 def _range_value(builder: OperatorBuilder, plan: Node, steps: Steps) -> Matrix:
@@ -205,9 +204,9 @@ def _range_value(builder: OperatorBuilder, plan: Node, steps: Steps) -> Matrix:
 def _matrix(block: Block, evaluation: Evaluation, steps: Steps) -> Matrix:
     block = _with_names_removed(block, evaluation)
     order = _labels.sort_order(block.labels)
-    if (order[1:] > order[:-1]).all():
-        return Matrix(steps, block.labels, block.values)
-    return Matrix(steps, block.labels.take(order), block.values[order])
+    if not (order[1:] > order[:-1]).all():
+        block = block.take(order)
+    return Matrix(steps, block.labels, block.values, block.histograms)
 
 
 def _with_names_removed(block: Block, evaluation: Evaluation) -> Block:
@@ -220,41 +219,3 @@ def _with_names_removed(block: Block, evaluation: Evaluation) -> Block:
         for name in METADATA_LABELS:
             block.labels = _labels.set_label(block.labels, name, ["", None], index)
     return merged_duplicates(block)
-
-
-def _range_vector(evaluation: Evaluation, node: RangeSelect, steps: Steps) -> RangeVector:
-    """The samples of a bare range selector, series in label order."""
-    ends = data_steps(node.select, steps)
-    hints = select_hints(node.select, ends, node.range_ms, node.range_ms)
-    selection = open_selection(evaluation, node.select, hints)
-    columns: list[LabelColumn] = []
-    starts, times, values = [np.zeros(1, np.int64)], [], []
-    for batch in selection.batches:
-        evaluation.ctx.check()
-        samples = decoded(batch)
-        start, batch_times, batch_values = _windows.select_samples(
-            samples.start, samples.timestamps, samples.values, ends.start_ms - node.range_ms, ends.start_ms
-        )
-        count = len(batch_times)
-        evaluation.account.hold(count, 16 * count)
-        evaluation.account.scanned += count
-        evaluation.account.read += count
-        kept = np.nonzero(np.diff(start))[0]
-        columns.append(samples.labels.take(kept))
-        starts.append(starts[-1][-1] + start[1:][kept])
-        times.append(batch_times)
-        values.append(batch_values)
-    if not columns:
-        return RangeVector(SampleBatch(_labels.labels_from_dicts([]), starts[0], np.zeros(0, np.int64), np.zeros(0)))
-    joined = SampleBatch(_labels.concat(columns), np.concatenate(starts), np.concatenate(times), np.concatenate(values))
-    return RangeVector(_in_label_order(joined))
-
-
-def _in_label_order(samples: SampleBatch) -> SampleBatch:
-    order = _labels.sort_order(samples.labels)
-    if (order[1:] > order[:-1]).all():
-        return samples
-    size = np.diff(samples.start)[order]
-    start = np.concatenate([np.zeros(1, np.int64), np.cumsum(size)])
-    rows = np.repeat(samples.start[order] - start[:-1], size) + np.arange(start[-1])
-    return SampleBatch(samples.labels.take(order), start, samples.timestamps[rows], samples.values[rows])

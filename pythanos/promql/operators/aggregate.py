@@ -11,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from pythanos._aggregate import Accumulator, GroupTable, Kind
+from pythanos.errors import NotSupported
 from pythanos.promql.operators.operator import METADATA_LABELS, Block, Evaluation, Job, Names, VectorOperator
 from pythanos.promql.plan.nodes import Aggregate
 from pythanos.promql.values import Steps
@@ -46,6 +47,8 @@ class Aggregation:
         drops = Drops()
         held = samples = 0
         for block in self.evaluation.blocks(self.operand):
+            if block.histograms is not None:
+                raise NotSupported("aggregations of native histograms are not supported yet")
             group = self.groups.assign(block.labels)
             accumulator.add(block.values, group, len(self.groups))
             drops.add(group, block)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _labels, _rows
-from pythanos.errors import QueryFailed
+from pythanos.errors import NotSupported, QueryFailed
 from pythanos.model.matchers import quote
 from pythanos.model.series import LabelColumn
 from pythanos.promql.functions.operators import ARITHMETIC, OPERATORS
@@ -59,6 +59,8 @@ class VectorOperation:
     def jobs(self) -> Iterator[Job]:
         left = self.evaluation.collect(self.lhs)
         right = self.evaluation.collect(self.rhs)
+        if left.histograms is not None or right.histograms is not None:
+            raise NotSupported("arithmetic with native histograms is not supported yet")
         if not len(left) or not len(right):
             yield partial(empty_block, self.steps.count)
             return

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _buckets, _labels
-from pythanos.errors import QueryFailed
+from pythanos.errors import NotSupported, QueryFailed
 from pythanos.model.matchers import quote
 from pythanos.model.series import LabelColumn
 from pythanos.promql.annotations import Annotation, ForcedMonotonic, Severity, format_g, warning
@@ -65,6 +65,8 @@ class BucketFunction:
         rows = [np.ascontiguousarray(scalar.row()) for scalar, _ in self.quantiles]
         limits = tuple(np.ascontiguousarray(scalar.row()) for scalar in self.fraction)
         block = self.evaluation.collect(self.operand)
+        if block.histograms is not None:
+            raise NotSupported("functions of the buckets of native histograms are not supported yet")
         yield partial(self._evaluate, block, rows, limits)
 
     def finished(self) -> None:

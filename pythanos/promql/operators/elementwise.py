@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _rows
+from pythanos.errors import NotSupported
 from pythanos.promql.functions.operators import ARITHMETIC, OPERATORS
 from pythanos.promql.operators.operator import (
     Block,
@@ -20,16 +21,15 @@ from pythanos.promql.operators.operator import (
     Names,
     ScalarOperator,
     VectorOperator,
-    is_present,
     merged_duplicates,
     require_distinct,
     without_names,
 )
-from pythanos.promql.operators.scan import repeated
+from pythanos.promql.operators.scan import repeated_block
 from pythanos.promql.values import Steps
 
-# Changes a block's values in place.
-Change = Callable[[NDArray[np.float64], tuple[NDArray[np.float64], ...]], None]
+# Changes a block's samples in place; takes the rows of its scalars.
+Change = Callable[[Block, tuple[NDArray[np.float64], ...]], None]
 
 
 class Elementwise:
@@ -70,7 +70,11 @@ class Elementwise:
 
     def _apply(self, job: Job, rows: tuple[NDArray[np.float64], ...]) -> Block:
         block = job()
-        self.change(block.values, rows)
+        if block.histograms is None:
+            self.change(block, rows)
+        else:
+            self.change(block, rows)
+            block = block.without_empty()
         if self.drops_names and self.operand.names is not Names.GONE:
             block = without_names(self.evaluation, block)
             if self.operand.names is Names.SINGLE:
@@ -96,23 +100,33 @@ class Repeat:
         self.operand.finished()
 
     def _apply(self, job: Job) -> Block:
-        block = job()
-        block.values = repeated(block.values, self.steps)
-        return block
+        return repeated_block(job(), self.steps)
 
 
 def apply_function(function: _rows.Function) -> Change:
-    """The change by a function of ``functions.elements``, ``round`` or ``clamp``; scalars are its further arguments."""
+    """The change by a function of ``functions.elements``, ``round`` or ``clamp``; scalars are its further arguments.
 
-    def change(values: NDArray[np.float64], rows: tuple[NDArray[np.float64], ...]) -> None:
-        _rows.apply(function, values, *rows)
+    It keeps floats only.
+    """
+
+    def change(block: Block, rows: tuple[NDArray[np.float64], ...]) -> None:
+        _rows.apply(function, block.values, *rows)
+        block.histograms = None
 
     return change
 
 
-def put_scalar(values: NDArray[np.float64], rows: tuple[NDArray[np.float64], ...]) -> None:
+def put_scalar(block: Block, rows: tuple[NDArray[np.float64], ...]) -> None:
     """The change of every sample to the scalar of its step."""
-    np.copyto(values, rows[0], where=is_present(values))
+    np.copyto(block.values, rows[0], where=block.present())
+    block.histograms = None
+
+
+def negate(block: Block, rows: tuple[NDArray[np.float64], ...]) -> None:
+    """The change of every sample to its negative."""
+    _rows.apply(_rows.Function.NEGATE, block.values)
+    if block.histograms is not None:
+        raise NotSupported("the minus sign before native histograms is not supported yet")
 
 
 def apply_operator(op: str, *, scalar_left: bool, return_bool: bool) -> Change:
@@ -120,8 +134,10 @@ def apply_operator(op: str, *, scalar_left: bool, return_bool: bool) -> Change:
     operator = OPERATORS[op]
     keep = _rows.Keep.BOOL if return_bool else _rows.Keep.LEFT
 
-    def change(values: NDArray[np.float64], rows: tuple[NDArray[np.float64], ...]) -> None:
-        _rows.with_scalar(operator, values, rows[0], scalar_left=scalar_left, keep=keep)
+    def change(block: Block, rows: tuple[NDArray[np.float64], ...]) -> None:
+        if block.histograms is not None:
+            raise NotSupported("arithmetic with native histograms is not supported yet")
+        _rows.with_scalar(operator, block.values, rows[0], scalar_left=scalar_left, keep=keep)
 
     return change
 

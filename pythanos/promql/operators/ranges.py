@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pythanos import _labels, _windows
 from pythanos._windows import Function
-from pythanos.errors import QueryFailed
+from pythanos.errors import NotSupported, QueryFailed
 from pythanos.model.matchers import quote
 from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.promql.annotations import Annotation, Severity, StartOverlap, format_g, info, warning
@@ -194,6 +194,8 @@ class SubqueryRange(RangeOperator):
 
     def _evaluate(self, job: Job) -> Block:
         rows = job()
+        if rows.histograms is not None:
+            raise NotSupported("range functions over native histograms are not supported yet")
         grid = self.inner.steps
         start, timestamps, values = _windows.row_samples(rows.values, grid.start_ms, grid.step_ms)
         block = self.windows(SampleBatch(rows.labels, start, timestamps, values), rows.drop_name)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pythanos import _aggregate, _labels
 from pythanos._aggregate import Rank
-from pythanos.errors import QueryFailed
+from pythanos.errors import NotSupported, QueryFailed
 from pythanos.model.matchers import quote
 from pythanos.model.series import ABSENT
 from pythanos.promql.annotations import Annotation
@@ -51,6 +51,8 @@ class Ranking:
     def jobs(self) -> Iterator[Job]:
         limit = np.ascontiguousarray(self.limit.row())
         block = self.evaluation.collect(self.operand)
+        if block.histograms is not None:
+            raise NotSupported("aggregations of native histograms are not supported yet")
         if not self._keeps_any(limit):
             yield partial(empty_block, self.steps.count)
             return
@@ -101,6 +103,8 @@ class Quantile:
     def jobs(self) -> Iterator[Job]:
         row = np.ascontiguousarray(self.quantile.row())
         block = self.evaluation.collect(self.operand)
+        if block.histograms is not None:
+            raise NotSupported("aggregations of native histograms are not supported yet")
         group = self.groups.assign(block.labels)
         count = len(self.groups)
         drops = Drops()
@@ -129,6 +133,8 @@ class CountValues:
 
     def jobs(self) -> Iterator[Job]:
         block = self.evaluation.collect(self.operand)
+        if block.histograms is not None:
+            raise NotSupported("aggregations of native histograms are not supported yet")
         row, step = np.nonzero(is_present(block.values))
         texts, value = _distinct_texts(block.values[row, step])
         # One candidate for each series and value; then the groups that they fall into.

@@ -118,7 +118,7 @@ class LabelJoin:
 
 
 class Sorted:
-    """sort, sort_desc: by value, NaN at the end; no effect beyond a single step."""
+    """sort, sort_desc: floats by value, NaN at the end; no order beyond a single step."""
 
     def __init__(self, evaluation: Evaluation, operand: VectorOperator, *, descending: bool) -> None:
         self.evaluation = evaluation
@@ -129,6 +129,9 @@ class Sorted:
 
     def jobs(self) -> Iterator[Job]:
         block = self.evaluation.collect(self.operand)
+        if block.histograms is not None:
+            block.histograms = None
+            block = block.without_empty()
         if self.steps.count != 1:
             yield partial(_same, block)
             return

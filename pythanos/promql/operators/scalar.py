@@ -88,7 +88,7 @@ class ScalarRepeat:
 
 
 class ScalarOfVector:
-    """scalar(v): the one sample of a step, NaN where there are none or several."""
+    """scalar(v): the one float of a step, NaN where there are none or several."""
 
     def __init__(self, evaluation: Evaluation, operand: VectorOperator) -> None:
         self.evaluation = evaluation
@@ -135,7 +135,7 @@ class Absent:
     def jobs(self) -> Iterator[Job]:
         missing = np.ones(self.steps.count, np.bool_)
         for block in self.evaluation.blocks(self.operand):
-            missing &= ~is_present(block.values).any(axis=0)
+            missing &= ~block.present().any(axis=0)
         yield partial(_one_row, self.labels, np.where(missing, 1.0, ABSENT))
 
     def finished(self) -> None:

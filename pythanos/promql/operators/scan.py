@@ -13,10 +13,12 @@ from pythanos.errors import NotSupported
 from pythanos.model.histogram import HistogramColumns
 from pythanos.model.matchers import MatchType
 from pythanos.model.series import SampleBatch
+from pythanos.promql.histograms.instant import last_samples, last_times
+from pythanos.promql.histograms.rows import compacted
 from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, without_names
 from pythanos.promql.plan.nodes import Select
 from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
-from pythanos.promql.values import Steps
+from pythanos.promql.values import HistogramRows, Steps
 
 # A job's rows and samples should stay in a core's second-level cache: 256 KiB of results, 1 MiB of samples, which come
 # every 15 s as far as one can guess.
@@ -47,7 +49,9 @@ class InstantScan:
         """Selected label sets are distinct."""
 
     def _look(self, batch: EncodedSeries) -> Block:
-        samples = decoded(batch)
+        samples = batch.decode()
+        if samples.histograms is not None and len(samples.histograms):
+            return self._look_at_both(samples, samples.histograms)
         values = np.empty((len(samples), self.data.count))
         found = _windows.instant_rows(
             samples.start,
@@ -59,9 +63,17 @@ class InstantScan:
             lookback_ms=self.evaluation.options.lookback_ms,
             times=self.times,
         )
-        block = Block(samples.labels, values, scanned=found, read=found).without_empty()
-        block.values = repeated(block.values, self.steps)
-        return block
+        return repeated_block(Block(samples.labels, values, scanned=found, read=found).without_empty(), self.steps)
+
+    def _look_at_both(self, samples: SampleBatch, histograms: HistogramColumns) -> Block:
+        lookback_ms = self.evaluation.options.lookback_ms
+        rows = None
+        if self.times:
+            values, found = last_times(samples, histograms, self.data, lookback_ms)
+        else:
+            values, rows, found = last_samples(samples, histograms, self.data, lookback_ms)
+        block = Block(samples.labels, values, scanned=found, read=found, histograms=compacted(rows)).without_empty()
+        return repeated_block(block, self.steps)
 
 
 class Timestamps:
@@ -93,6 +105,15 @@ def data_steps(node: Select, steps: Steps) -> Steps:
 def repeated(values: NDArray[np.float64], steps: Steps) -> NDArray[np.float64]:
     """A column of fixed values at every step; rows that already have all steps are given back."""
     return values if values.shape[1] == steps.count else np.repeat(values, steps.count, axis=1)
+
+
+def repeated_block(block: Block, steps: Steps) -> Block:
+    """A block of one step at every step; one that already has all steps as it is."""
+    block.values = repeated(block.values, steps)
+    histograms = block.histograms
+    if histograms is not None and histograms.row.shape[1] != steps.count:
+        block.histograms = HistogramRows(np.repeat(histograms.row, steps.count, axis=1), histograms.columns)
+    return block
 
 
 def metric_name(node: Select) -> str:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pythanos import _labels, _rows
+from pythanos.promql.histograms.rows import masked
 from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, VectorOperator, joined, merged_duplicates
 from pythanos.promql.plan.nodes import Binary
 
@@ -32,17 +36,24 @@ class SetOperation:
         key, groups = _labels.group_by(columns, self.matching.labels, by=self.matching.on)
         left_key, right_key = key[: len(left)], key[len(left) :]
         if self.op == "or":
-            taken = _rows.presence(left.values, left_key, len(groups))
-            _rows.mask_rows(right.values, right_key, taken, where=False)
+            taken = _rows.presence(left.samples(), left_key, len(groups))
+            _mask(right, right_key, taken, where=False)
             merged = merged_duplicates(joined([left, right.without_empty()], self.steps.count))
             yield partial(_same, merged)
             return
-        there = _rows.presence(right.values, right_key, len(groups))
-        _rows.mask_rows(left.values, left_key, there, where=self.op == "and")
+        there = _rows.presence(right.samples(), right_key, len(groups))
+        _mask(left, left_key, there, where=self.op == "and")
         yield left.without_empty
 
     def finished(self) -> None:
         pass
+
+
+def _mask(block: Block, key: NDArray[np.int64], allowed: NDArray[np.uint8], *, where: bool) -> None:
+    """Takes the samples away, in place, where ``allowed[key[i], k]`` is not ``where``."""
+    _rows.mask_rows(block.values, key, allowed, where=where)
+    if block.histograms is not None:
+        block.histograms = masked(block.histograms, (allowed != 0)[key] == where)
 
 
 def _same(block: Block) -> Block:
