@@ -219,6 +219,54 @@ def names_of(column) -> list:
         release_interner(&names)
 
 
+def sampling_hashes(column):
+    """uint64[n]: the hash of each label set in Prometheus' usual build, which limit_ratio chooses by.
+
+    XXH64 over names and values, each behind its length: one byte, or 0xFF and three bytes, little-endian.
+    """
+    cdef LabelRows source = LabelRows(column)
+    cdef Rows rows = source.rows
+    cdef Labels labels
+    cdef Label label
+    cdef Py_ssize_t i, bad = -1
+    cdef uint8_t* out
+    hashes = np.empty(rows.count, np.uint64)
+    cdef uint64_t[::1] view = hashes
+    # A label takes five bytes at least beside its name and value; two long lengths take eight.
+    cdef uint8_t* scratch = <uint8_t*>malloc(2 * _longest(&rows) + 8)
+    if scratch == NULL:
+        raise MemoryError
+    with nogil:
+        for i in range(rows.count):
+            labels = labels_in(rows.arena + rows.offset[i], rows.length[i])
+            out = scratch
+            while next_label(&labels, &label):
+                out = _put_text(out, label.name, label.name_length)
+                out = _put_text(out, label.value, label.value_length)
+            if labels.bad:
+                bad = i
+                break
+            view[i] = xxh64(scratch, out - scratch, 0)
+    free(scratch)
+    if bad != -1:
+        fail_row(source, bad)
+    return hashes
+
+
+cdef inline uint8_t* _put_text(uint8_t* out, const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    if size < 255:
+        out[0] = <uint8_t>size
+        out += 1
+    else:
+        out[0] = 0xFF
+        out[1] = size & 0xFF
+        out[2] = (size >> 8) & 0xFF
+        out[3] = (size >> 16) & 0xFF
+        out += 4
+    memcpy(out, text, size)
+    return out + size
+
+
 def shard_mask(column, names: tuple, *, bint by, int64_t total, int64_t index):
     """bool[n]: the rows of one shard, as the StoreAPI's ShardInfo chooses them.
 

@@ -22,6 +22,7 @@ from pythanos._label_groups import (  # noqa: F401
     find_duplicate,
     group_by,
     names_of,
+    sampling_hashes,
     shard_mask,
     signatures,
     value_index,

@@ -1,0 +1,1 @@
+"""Operators over whole vectors beside the common ones: sampling, filled matches, enrichment by info metrics."""
