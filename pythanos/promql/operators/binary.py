@@ -28,6 +28,7 @@ from pythanos.promql.operators.operator import (
     empty_block,
     merged_duplicates,
 )
+from pythanos.promql.operators.vectors.fill import filled
 from pythanos.promql.plan.nodes import Binary, Cardinality
 
 
@@ -53,6 +54,7 @@ class VectorOperation:
         self.rhs = rhs
         self.steps = lhs.steps
         self.swapped = node.matching.card is Cardinality.ONE_TO_MANY
+        self.fills = node.matching.fill_left is not None or node.matching.fill_right is not None
         self.drops_names = node.op in ARITHMETIC or (node.return_bool and not evaluation.options.delayed_names)
         self.names = self._names()
 
@@ -61,10 +63,12 @@ class VectorOperation:
         right = self.evaluation.collect(self.rhs)
         if left.histograms is not None or right.histograms is not None:
             raise NotSupported("arithmetic with native histograms is not supported yet")
-        if not len(left) or not len(right):
+        if not self.fills and (not len(left) or not len(right)):
             yield partial(empty_block, self.steps.count)
             return
         many, one = (right, left) if self.swapped else (left, right)
+        if self.fills:
+            many, one = filled(many, one, self.matching)
         columns = _labels.concat([many.labels, one.labels])
         key, groups = _labels.group_by(columns, self.matching.labels, by=self.matching.on)
         many_key, one_key = key[: len(many)], key[len(many) :]
@@ -115,11 +119,16 @@ class VectorOperation:
         return labels
 
     def _refuse_many_to_many(self, many: Block, one: Block, key: NDArray[np.int64], groups: int) -> None:
-        """Raises where two rows of the "one" side share a match group at a step at which both sides have samples."""
+        """Raises where two rows of the "one" side share a match group at a step at which both sides have samples.
+
+        With fill values it does not matter what the other side has.
+        """
         if not _repeats(key, groups):
             return
-        everything = np.zeros(len(many), np.int64)
-        clash = _rows.find_clash(one.values, key, groups, _rows.presence(many.values, everything, 1)[0])
+        counts = np.ones(self.steps.count, np.uint8)
+        if not self.fills:
+            counts = _rows.presence(many.values, np.zeros(len(many), np.int64), 1)[0]
+        clash = _rows.find_clash(one.values, key, groups, counts)
         if clash is None:
             return
         first, second = sorted(format_labels(labels) for labels in _labels.to_dicts(one.labels.take(np.array(clash))))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 
-# Go's %v turns to an exponent below 1e-4 and from 1e21 on.
-_EXPONENT_MIN, _EXPONENT_MAX = -4, 21
+# Go's %v, with the shortest digits, turns to an exponent below 1e-4 and from 1e6 on.
+_EXPONENT_MIN, _EXPONENT_MAX = -4, 6
 
 
 def plain(value: float) -> str:
