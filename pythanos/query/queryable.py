@@ -11,7 +11,7 @@ from pythanos.model.matchers import Matcher
 from pythanos.model.series import LabelColumn, SampleBatch, SeriesBatch
 from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
 from pythanos.query.aggregates import COUNTER_FUNCTIONS, aggregate_for, max_resolution_for, requested_aggregates
-from pythanos.storeapi.batches import SeriesFrame, StoreWarning
+from pythanos.storeapi.batches import SeriesFrame, StoreUsage, StoreWarning
 from pythanos.storeapi.merge import slice_batch
 from pythanos.storeapi.requests import PartialResponse, QueryHints, SeriesRequest, ShardInfo
 from pythanos.storeapi.store import Store
@@ -88,7 +88,6 @@ class StoreQueryable:
 
     def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection:
         """The series that match, asked for at once. Raises what ``Store.series`` raises, here or while it is read."""
-        warnings: list[str] = []
         decoding = Decoding(
             hints.mint,
             hints.maxt,
@@ -97,7 +96,9 @@ class StoreQueryable:
             self._dedups and hints.func in COUNTER_FUNCTIONS,
         )
         frames = self._store.series(ctx, self.request(matchers, hints))
-        return Selection(_batches(ctx, frames, decoding, warnings), warnings)
+        selection = Selection(iter(()))
+        selection.batches = _batches(ctx, frames, decoding, selection)
+        return selection
 
     @property
     def _dedups(self) -> bool:
@@ -126,6 +127,7 @@ class StoreQueryable:
             without_replica_labels=options.replica_labels if self._dedups else (),
             limit=hints.limit,
             response_batch_size=batch_size_for(hints.maxt - hints.mint),
+            usage=hints.usage,
         )
 
 
@@ -136,16 +138,18 @@ def batch_size_for(range_ms: int) -> int:
 
 
 def _batches(
-    ctx: RequestContext, frames: Iterator[SeriesFrame], decoding: Decoding, warnings: list[str]
+    ctx: RequestContext, frames: Iterator[SeriesFrame], decoding: Decoding, selection: Selection
 ) -> Iterator[EncodedSeries]:
-    """Batches as they come; warnings are added to the list, each text once."""
+    """Batches as they come; warnings, each text once, and the usage of stores are added to the selection's."""
     try:
         for frame in frames:
             ctx.check()
             if isinstance(frame, SeriesBatch):
                 yield EncodedBatch(frame, decoding)
-            elif isinstance(frame, StoreWarning) and frame.message not in warnings:
-                warnings.append(frame.message)
+            elif isinstance(frame, StoreWarning) and frame.message not in selection.warnings:
+                selection.warnings.append(frame.message)
+            elif isinstance(frame, StoreUsage):
+                selection.usage.append(frame)
     finally:
         close = getattr(frames, "close", None)
         if close is not None:

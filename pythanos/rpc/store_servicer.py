@@ -11,7 +11,7 @@ from pythanos._wire import encode_series
 from pythanos.rpc import codec
 from pythanos.rpc.calls import serving
 from pythanos.rpc.pb import store_pb2
-from pythanos.storeapi.batches import SeriesBatch, SeriesFrame, SeriesHints
+from pythanos.storeapi.batches import SeriesBatch, SeriesFrame, SeriesHints, StoreWarning
 from pythanos.storeapi.store import Store
 
 SERVICE = "thanos.Store"
@@ -106,11 +106,15 @@ class StoreServicer:
 
 
 def messages_of(frame: SeriesFrame, batch_size: int) -> Iterator[bytes]:
-    """One frame as serialized SeriesResponse messages: batches of at most ``batch_size``, single series below 2."""
+    """One frame as serialized SeriesResponse messages: batches of at most ``batch_size``, single series below 2;
+    nothing of what stays in this process.
+    """
     if isinstance(frame, SeriesHints):
         yield codec.series_hints_to_proto(frame).SerializeToString()
-    elif not isinstance(frame, SeriesBatch):
+    elif isinstance(frame, StoreWarning):
         yield store_pb2.SeriesResponse(warning=frame.message).SerializeToString()
+    elif not isinstance(frame, SeriesBatch):
+        return
     elif batch_size > 1:
         for first in range(0, len(frame), batch_size):
             yield encode_series(frame, first, min(first + batch_size, len(frame)))

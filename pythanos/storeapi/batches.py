@@ -1,4 +1,4 @@
-"""The frames of a Series answer: batches of series, warnings, hints."""
+"""The frames of a Series answer: batches of series, warnings, hints, and what a fan-out tells of its stores."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pythanos.model.series import SeriesBatch
+from pythanos.model.usage import StoreUsage
 
-__all__ = ["SeriesBatch", "SeriesFrame", "SeriesHints", "StoreWarning"]
+__all__ = ["SeriesBatch", "SeriesFrame", "SeriesHints", "StoreUsage", "StoreWarning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,4 +26,4 @@ class SeriesHints:
     query_stats: Mapping[str, int] = field(default_factory=dict)
 
 
-SeriesFrame = SeriesBatch | StoreWarning | SeriesHints
+SeriesFrame = SeriesBatch | StoreWarning | SeriesHints | StoreUsage

@@ -29,6 +29,7 @@ from pythanos.model.timerange import MAX_TIME_MS, MIN_TIME_MS
 from pythanos.storeapi.batches import SeriesBatch, SeriesFrame, StoreWarning
 from pythanos.storeapi.external_labels import TsdbSelector, any_can_match, remaining_matchers
 from pythanos.storeapi.merge import merge_frames, resorted, slice_batch, take_series
+from pythanos.storeapi.metering import metered
 from pythanos.storeapi.requests import (
     LabelNamesRequest,
     LabelsAnswer,
@@ -234,6 +235,8 @@ class ProxyStore:
     ) -> Generator[SeriesFrame, None, None]:
         """One endpoint's frames in label order, with what it cannot do itself done here (QU-12)."""
         frames = endpoint.store.series(part, request)
+        if request.usage:
+            frames = metered(frames, endpoint.address, part.monotonic)
         try:
             stream = frames
             if request.shard is not None and not endpoint.info.supports_sharding:

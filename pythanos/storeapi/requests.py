@@ -41,7 +41,10 @@ class QueryHints:
 
 @dataclass(frozen=True, slots=True)
 class SeriesRequest:
-    """A select: ``[mint, maxt]`` ms, both inside. ``aggregates`` are ``model.resolution`` kinds; empty means raw."""
+    """A select: ``[mint, maxt]`` ms, both inside. ``aggregates`` are ``model.resolution`` kinds; empty means raw.
+
+    ``usage`` asks a fan-out for a StoreUsage of each of its stores; it is not sent to them.
+    """
 
     mint: int
     maxt: int
@@ -59,6 +62,7 @@ class SeriesRequest:
     without_replica_labels: tuple[str, ...] = ()
     limit: int = 0
     response_batch_size: int = 0
+    usage: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,3 +204,13 @@ def test_batches_shrink_as_the_range_grows():
     assert batch_size_for(0) == batch_size_for(-5) == 1024
     assert 64 < batch_size_for(24 * HOUR_MS) < 1024
     assert batch_size_for(30 * 24 * HOUR_MS) == 64
+
+
+def test_the_usage_of_a_store_is_there_when_a_selection_was_read() -> None:
+    """QU-26: an analysis shows the fan-out; without the wish nobody counts."""
+    store = fan_out(FakeStore([up([(1000, 1.0), (2000, 2.0)], replica="a"), up([(1000, 1.0)], replica="b")]))
+    for wanted, told in ((True, [("one:1", 2, 3)]), (False, [])):
+        hints = SelectHints(0, HOUR_MS, usage=wanted)
+        selection = StoreQueryable(store, SelectOptions()).select(RequestContext(), (UP,), hints)
+        assert len(list(selection.batches)) == 1
+        assert [(one.address, one.series, one.samples) for one in selection.usage] == told
