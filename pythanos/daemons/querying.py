@@ -18,7 +18,8 @@ from pythanos.runtime.platform import Platform
 from pythanos.storeapi.proxy import ProxyStore
 from pythanos.units import ByteSize, Duration
 from pythanos.web.api.labels import LabelsAPI
-from pythanos.web.api.query import QueryAPI, QuerySettings, StoreMatchers
+from pythanos.web.api.query.handlers import QueryAPI, StoreMatchers
+from pythanos.web.api.query.settings import QuerySettings
 from pythanos.web.router import Route
 from pythanos.workers import Workers
 

@@ -25,7 +25,8 @@ from pythanos.testing.memory_queryable import MemoryQueryable
 from pythanos.tsdb.meta import BlockMeta, Compaction, ThanosMeta
 from pythanos.web.api.blocks import BlocksAPI
 from pythanos.web.api.labels import LabelsAPI
-from pythanos.web.api.query import QueryAPI, QuerySettings
+from pythanos.web.api.query.handlers import QueryAPI
+from pythanos.web.api.query.settings import QuerySettings
 from pythanos.web.api.status import StatusAPI
 from pythanos.web.api.stores import StoresAPI
 from pythanos.web.pages import Pages

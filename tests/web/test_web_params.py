@@ -10,7 +10,7 @@ from pythanos.errors import BadRequest
 from pythanos.storeapi.requests import ShardInfo
 from pythanos.web.api import params
 from pythanos.web.api.labels import unescape_name
-from pythanos.web.api.query import QuerySettings, dynamic_lookback_ms
+from pythanos.web.api.query.settings import QuerySettings, dynamic_lookback_ms
 from pythanos.web.messages import Args, parse_form
 
 

@@ -25,7 +25,7 @@ class TargetHealth(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActiveTarget:
-    """A target that is scraped. ``last_scrape_ns``: None before the first; ``last_scrape_seconds``: how long it took."""
+    """A target that is scraped. ``last_scrape_ns``: None before the first; ``last_scrape_seconds`` is its duration."""
 
     discovered_labels: Mapping[str, str]
     labels: Mapping[str, str]

@@ -21,7 +21,7 @@ from pythanos.storeapi.requests import (
 )
 from pythanos.storeapi.store import Store
 from pythanos.web.api import params
-from pythanos.web.api.query import QuerySettings, limit_time
+from pythanos.web.api.query.settings import QuerySettings, limit_time
 from pythanos.web.api.responses import TRUNCATED, quoted, success, success_printed
 from pythanos.web.messages import Args, Request, Response
 from pythanos.web.router import Route

@@ -1,0 +1,1 @@
+"""What endpoints know besides series, over HTTP: metadata, targets, rules, alerts, exemplars, head statistics."""

@@ -1,0 +1,1 @@
+"""PromQL over HTTP: queries, their plans, expressions without data, and remote read."""

@@ -1,0 +1,143 @@
+"""``/api/v1/query``, ``query_range`` and their ``_explain``: from parameters to the engine, from its answer to JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Histogram
+
+from pythanos.context import RequestContext
+from pythanos.errors import BadRequest
+from pythanos.model.matchers import Matcher
+from pythanos.promql.engine import Engine, InstantQuery, QueryResult, RangeQuery
+from pythanos.promql.queryable import Queryable
+from pythanos.promql.tree.preprocess import QueryTimes
+from pythanos.query.query_log import QueryLog, QueryRun
+from pythanos.query.queryable import SelectOptions
+from pythanos.runtime.clock import Clock
+from pythanos.runtime.gate import Gate
+from pythanos.web.api import params
+from pythanos.web.api.query.answers import QueryTimer, query_answer
+from pythanos.web.api.query.settings import (
+    QuerySettings,
+    check_engine,
+    limit_time,
+    lookback_ms,
+    range_step_ms,
+    select_options,
+    wants_analysis,
+)
+from pythanos.web.api.responses import success
+from pythanos.web.messages import Args, Request, Response
+from pythanos.web.router import Route
+
+StoreMatchers = tuple[tuple[Matcher, ...], ...]
+# From how series are fetched and the matchers of ``storeMatch[]`` to where they come from.
+QueryableFactory = Callable[[SelectOptions, StoreMatchers], Queryable]
+
+
+class QueryAPI:
+    """The handlers of PromQL; all run in the request pool. Queries pass the gate once their parameters are right."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        queryables: QueryableFactory,
+        gate: Gate,
+        settings: QuerySettings,
+        *,
+        clock: Clock,
+        registry: CollectorRegistry,
+        log: QueryLog | None = None,
+    ) -> None:
+        self._engine, self._queryables, self._gate = engine, queryables, gate
+        self._settings, self._clock = settings, clock
+        self._log = log or QueryLog(clock.monotonic)
+        self._timespan = Histogram(
+            "thanos_query_range_requested_timespan_duration_seconds",
+            "A histogram of the query range window in seconds",
+            buckets=tuple(15 * 60 * 2**n for n in range(12)),
+            registry=registry,
+        )
+
+    def routes(self) -> list[Route]:
+        both = ("GET", "POST")
+        return [
+            Route("/api/v1/query", self.query, "query", both),
+            Route("/api/v1/query_range", self.query_range, "query_range", both),
+            Route("/api/v1/query_explain", self.query_explain, "query_explain", both),
+            Route("/api/v1/query_range_explain", self.query_range_explain, "query_range_explain", both),
+        ]
+
+    def query(self, request: Request) -> Response:
+        """The value of ``query`` at ``time``."""
+        query, select = self._instant(request)
+        queryable = self._queryable(request.args, select)
+        timer = QueryTimer(self._clock)
+        run = QueryRun(query.text, query.time_ms, query.time_ms)
+        with self._evaluating(request.context, run, timer):
+            result = self._engine.instant(request.context, queryable, query)
+            _note(run, result)
+        return query_answer(result, request.args, timer)
+
+    def query_range(self, request: Request) -> Response:
+        """The values of ``query`` from ``start`` to ``end``, every ``step``."""
+        query, select = self._range(request)
+        queryable = self._queryable(request.args, select)
+        timer = QueryTimer(self._clock)
+        run = QueryRun(query.text, query.start_ms, query.end_ms, query.step_ms)
+        with self._evaluating(request.context, run, timer):
+            result = self._engine.range(request.context, queryable, query)
+            _note(run, result)
+        self._timespan.observe((query.end_ms - query.start_ms) / 1000)
+        return query_answer(result, request.args, timer)
+
+    def query_explain(self, request: Request) -> Response:
+        """The plan by which ``query`` would be evaluated."""
+        query, _ = self._instant(request)
+        return success(self._engine.explain(query.text, QueryTimes(query.time_ms, query.time_ms)).to_json())
+
+    def query_range_explain(self, request: Request) -> Response:
+        query, _ = self._range(request)
+        times = QueryTimes(query.start_ms, query.end_ms, query.step_ms)
+        return success(self._engine.explain(query.text, times).to_json())
+
+    def _instant(self, request: Request) -> tuple[InstantQuery, SelectOptions]:
+        args, settings = request.args, self._settings
+        time_ms = params.time_or(args, "time", self._clock.now_ms())
+        limit_time(request.context, args, settings.timeout_ms)
+        select = select_options(args, settings.instant_max_resolution_ms, settings)
+        check_engine(args)
+        params.parse_limit(args.get("limit"))
+        lookback = lookback_ms(args, select.max_resolution_ms, settings)
+        return InstantQuery(args.get("query"), time_ms, lookback, wants_analysis(args)), select
+
+    def _range(self, request: Request) -> tuple[RangeQuery, SelectOptions]:
+        args, settings = request.args, self._settings
+        start_ms, end_ms = params.parse_time(args.get("start")), params.parse_time(args.get("end"))
+        if end_ms < start_ms:
+            raise BadRequest("end timestamp must not be before start time")
+        step_ms = range_step_ms(args, start_ms, end_ms, settings)
+        limit_time(request.context, args, settings.timeout_ms)
+        # Without a resolution given, at least five samples fit between two steps.
+        select = select_options(args, step_ms // 5, settings)
+        check_engine(args)
+        params.parse_limit(args.get("limit"))
+        lookback = lookback_ms(args, select.max_resolution_ms, settings)
+        return RangeQuery(args.get("query"), start_ms, end_ms, step_ms, lookback, wants_analysis(args)), select
+
+    def _queryable(self, args: Args, select: SelectOptions) -> Queryable:
+        return self._queryables(select, params.selectors(args.all("storeMatch[]")))
+
+    @contextmanager
+    def _evaluating(self, ctx: RequestContext, run: QueryRun, timer: QueryTimer) -> Iterator[None]:
+        with self._gate.enter(ctx):
+            timer.entered()
+            with self._log.running(ctx, run):
+                yield
+
+
+def _note(run: QueryRun, result: QueryResult) -> None:
+    run.samples = result.stats.total_queryable_samples
+    run.peak_samples = result.stats.peak_samples
