@@ -21,6 +21,7 @@ from pythanos.promql.operators.elementwise import (
 )
 from pythanos.promql.operators.extended.ranges import ExtendedRangeScan
 from pythanos.promql.operators.extended.smoothed import SmoothedScan
+from pythanos.promql.operators.histograms.figures import FIGURES, HistogramFigures
 from pythanos.promql.operators.operator import Evaluation, ScalarOperator, VectorOperator
 from pythanos.promql.operators.ranges import RangeScan, SubqueryRange, subquery_steps
 from pythanos.promql.operators.rank import RANKS, CountValues, Quantile, Ranking
@@ -39,6 +40,7 @@ from pythanos.promql.operators.scalar import (
 )
 from pythanos.promql.operators.scan import InstantScan, Timestamps
 from pythanos.promql.operators.sets import SetOperation
+from pythanos.promql.operators.vectors.sampling import LimitRatio
 from pythanos.promql.plan.nodes import (
     Aggregate,
     Binary,
@@ -137,6 +139,8 @@ class OperatorBuilder:
             return self._adjust(node, steps)
         if name.startswith(("label_", "sort")):
             return self._relabel(node, steps)
+        if name in FIGURES:
+            return HistogramFigures(self.evaluation, self.vector(args[0], steps), name)
         if name.startswith("histogram_"):
             return self._buckets(node, steps)
         if name == "vector":
@@ -205,8 +209,6 @@ class OperatorBuilder:
         return Elementwise(self.evaluation, self.vector(operand, steps), put_scalar, (Time(steps),))
 
     def _aggregate(self, node: Aggregate, steps: Steps) -> VectorOperator:
-        if node.op == "limit_ratio":
-            raise NotSupported("the aggregation limit_ratio is not supported yet")
         operand = self.vector(node.expr, steps)
         if node.op in KINDS:
             return Aggregation(self.evaluation, node, operand)
@@ -215,6 +217,8 @@ class OperatorBuilder:
         if node.param is None:
             raise AssertionError(node)
         param = self.scalar(node.param, steps)
+        if node.op == "limit_ratio":
+            return LimitRatio(self.evaluation, operand, param, node.param.start)
         if node.op in RANKS:
             return Ranking(self.evaluation, node, operand, param)
         return Quantile(self.evaluation, node, operand, param, node.param.start)

@@ -15,6 +15,7 @@ from pythanos import _rows
 from pythanos.errors import NotSupported
 from pythanos.promql.functions.operators import ARITHMETIC, OPERATORS
 from pythanos.promql.operators.operator import (
+    METADATA_LABELS,
     Block,
     Evaluation,
     Job,
@@ -43,7 +44,9 @@ class Elementwise:
         scalars: tuple[ScalarOperator, ...] = (),
         *,
         drops_names: bool = True,
+        sparse: bool = False,
     ) -> None:
+        """``sparse``: the change takes floats away, so that whole rows may go."""
         self.evaluation = evaluation
         self.operand = operand
         self.change = change
@@ -51,6 +54,8 @@ class Elementwise:
         self.drops_names = drops_names and not evaluation.options.delayed_names
         self.marks_names = drops_names and evaluation.options.delayed_names
         self.steps = operand.steps
+        self.sparse = sparse
+        self.name_labels = METADATA_LABELS
         self.names = Names.GONE if drops_names else operand.names
         self._hashes: list[NDArray[np.uint64]] = []
 
@@ -70,13 +75,12 @@ class Elementwise:
 
     def _apply(self, job: Job, rows: tuple[NDArray[np.float64], ...]) -> Block:
         block = job()
-        if block.histograms is None:
-            self.change(block, rows)
-        else:
-            self.change(block, rows)
+        sparse = self.sparse or block.histograms is not None
+        self.change(block, rows)
+        if sparse:
             block = block.without_empty()
         if self.drops_names and self.operand.names is not Names.GONE:
-            block = without_names(self.evaluation, block)
+            block = without_names(self.evaluation, block, self.name_labels)
             if self.operand.names is Names.SINGLE:
                 self._hashes.append(block.labels.hash)
         elif self.marks_names:

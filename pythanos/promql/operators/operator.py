@@ -221,12 +221,15 @@ def drop_mask(block: Block) -> NDArray[np.bool_]:
     return np.zeros(len(block), np.bool_) if block.drop_name is None else block.drop_name
 
 
-def without_names(evaluation: Evaluation, block: Block) -> Block:
-    """The block without name, type and unit, which a function that changes the meaning drops: now or at the end."""
+def without_names(evaluation: Evaluation, block: Block, names: tuple[str, ...] = METADATA_LABELS) -> Block:
+    """The block without name, type and unit, which a function that changes the meaning drops: now or at the end.
+
+    ``names``: what goes now where it goes now.
+    """
     if evaluation.options.delayed_names:
         block.drop_name = np.ones(len(block), np.bool_)
     else:
-        block.labels = _labels.drop_labels(block.labels, METADATA_LABELS)
+        block.labels = _labels.drop_labels(block.labels, names)
     return block
 
 

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from pythanos import _aggregate, _labels
 from pythanos._aggregate import Rank
-from pythanos.errors import NotSupported, QueryFailed
+from pythanos.errors import QueryFailed
 from pythanos.model.matchers import quote
 from pythanos.model.series import ABSENT
 from pythanos.promql.annotations import Annotation
+from pythanos.promql.histograms.printed import print_histogram
+from pythanos.promql.histograms.rows import masked
+from pythanos.promql.histograms.texts import ignored_in_aggregation
 from pythanos.promql.operators.aggregate import Drops, group_names, group_table
 from pythanos.promql.operators.operator import (
     Block,
@@ -41,7 +44,9 @@ class Ranking:
 
     def __init__(self, evaluation: Evaluation, node: Aggregate, operand: VectorOperator, limit: ScalarOperator) -> None:
         self.evaluation = evaluation
+        self.op = node.op
         self.rank = RANKS[node.op]
+        self.position = node.start
         self.groups = group_table(node)
         self.operand = operand
         self.limit = limit
@@ -51,13 +56,11 @@ class Ranking:
     def jobs(self) -> Iterator[Job]:
         limit = np.ascontiguousarray(self.limit.row())
         block = self.evaluation.collect(self.operand)
-        if block.histograms is not None:
-            raise NotSupported("aggregations of native histograms are not supported yet")
         if not self._keeps_any(limit):
             yield partial(empty_block, self.steps.count)
             return
         group = self.groups.assign(block.labels)
-        last = _aggregate.keep_ranked(self.rank, block.values, group, len(self.groups), limit)
+        last = self._keep(block, group, limit)
         if self.steps.count == 1:
             yield partial(block.take, self._best_first(block, group, last))
         else:
@@ -65,6 +68,23 @@ class Ranking:
 
     def finished(self) -> None:
         pass
+
+    def _keep(self, block: Block, group: NDArray[np.int64], limit: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Takes away what does not stay, in place; the rows that stay at the last step."""
+        histograms, groups = block.histograms, len(self.groups)
+        if histograms is None:
+            return _aggregate.keep_ranked(self.rank, block.values, group, groups, limit)
+        if self.rank is not Rank.FIRST:
+            if (histograms.row[:, limit >= 1] >= 0).any():
+                block.annotations.append(ignored_in_aggregation(self.op, self.position))
+            block.histograms = None
+            return _aggregate.keep_ranked(self.rank, block.values, group, groups, limit)
+        chosen = block.samples()
+        last = _aggregate.keep_ranked(self.rank, chosen, group, groups, limit)
+        kept = is_present(chosen)
+        block.values[~kept] = ABSENT
+        block.histograms = masked(histograms, kept)
+        return last
 
     def _keeps_any(self, limit: NDArray[np.float64]) -> bool:
         if not np.nanmax(limit, initial=-np.inf) >= 1 and not np.isnan(limit).any():
@@ -97,14 +117,13 @@ class Quantile:
         self.operand = operand
         self.quantile = quantile
         self.position = position
+        self.operand_position = node.expr.start
         self.steps = operand.steps
         self.names = group_names(node)
 
     def jobs(self) -> Iterator[Job]:
         row = np.ascontiguousarray(self.quantile.row())
         block = self.evaluation.collect(self.operand)
-        if block.histograms is not None:
-            raise NotSupported("aggregations of native histograms are not supported yet")
         group = self.groups.assign(block.labels)
         count = len(self.groups)
         drops = Drops()
@@ -112,6 +131,8 @@ class Quantile:
         values = _aggregate.quantile_rows(block.values, group, count, row)
         result = Block(self.groups.labels(), values, drops.mask(count))
         result.annotations = _extreme_quantiles(row, self.position)
+        if block.histograms is not None:
+            result.annotations.append(ignored_in_aggregation("quantile", self.operand_position))
         yield partial(_same, result)
 
     def finished(self) -> None:
@@ -133,10 +154,8 @@ class CountValues:
 
     def jobs(self) -> Iterator[Job]:
         block = self.evaluation.collect(self.operand)
-        if block.histograms is not None:
-            raise NotSupported("aggregations of native histograms are not supported yet")
-        row, step = np.nonzero(is_present(block.values))
-        texts, value = _distinct_texts(block.values[row, step])
+        row, step = np.nonzero(block.present())
+        texts, value = _sample_texts(block, row, step)
         # One candidate for each series and value; then the groups that they fall into.
         pair, of_sample = np.unique(row * max(1, len(texts)) + value, return_inverse=True)
         labels = block.labels.take(pair // max(1, len(texts)))
@@ -150,6 +169,24 @@ class CountValues:
 
     def finished(self) -> None:
         pass
+
+
+def _sample_texts(block: Block, row: NDArray[np.intp], step: NDArray[np.intp]) -> tuple[list[str], NDArray[np.int64]]:
+    """(texts, index into them for each sample)."""
+    values = block.values[row, step]
+    if block.histograms is None:
+        return _distinct_texts(values)
+    number = block.histograms.row[row, step]
+    is_histogram = number >= 0
+    texts, of_float = _distinct_texts(values[~is_histogram])
+    referred, of_histogram = np.unique(number[is_histogram], return_inverse=True)
+    known = {text: place for place, text in enumerate(texts)}
+    columns = block.histograms.columns
+    place = [known.setdefault(print_histogram(columns, int(at)), len(known)) for at in referred]
+    index = np.empty(len(number), np.int64)
+    index[~is_histogram] = of_float
+    index[is_histogram] = np.array(place, np.int64)[of_histogram]
+    return list(known), index
 
 
 def _distinct_texts(values: NDArray[np.float64]) -> tuple[list[str], NDArray[np.int64]]:
