@@ -22,7 +22,7 @@ class Answer:
         data = self.body.get("data", {})
         if data.get("resultType") in ("scalar", "string"):
             return 1
-        return sum(len(one.get("values", (0,))) for one in data.get("result", ()))
+        return sum(len(_samples(one)) + len(_histograms(one)) for one in data.get("result", ()))
 
 
 def ask(url: str, path: str, parameters: dict[str, str], *, post: bool = False) -> Answer:
@@ -42,8 +42,9 @@ def ask(url: str, path: str, parameters: dict[str, str], *, post: bool = False) 
             return Answer(error.code, {"text": text})
 
 
-def differences(theirs: Answer, ours: Answer, *, order: str = "") -> list[str]:
-    """Nothing where the answers are equal: status, error type, result type, series, times, and values to 1e-12.
+def differences(theirs: Answer, ours: Answer, *, order: str = "", relative: float = RELATIVE) -> list[str]:
+    """Nothing where the answers are equal: status, error type, result type, series, times, and values to
+    ``relative``.
 
     ``order`` says by what the series are ordered: ``value``, ``metric``, or nothing that counts.
     """
@@ -60,15 +61,16 @@ def differences(theirs: Answer, ours: Answer, *, order: str = "") -> list[str]:
     if left["resultType"] != right["resultType"]:
         return [f"type {left['resultType']} != {right['resultType']}"]
     if left["resultType"] in ("scalar", "string"):
-        return _sample_difference("value", left["result"], right["result"], text=left["resultType"] == "string")
-    return _series_differences(left["result"], right["result"], order=order)
+        text = left["resultType"] == "string"
+        return _sample_difference("value", left["result"], right["result"], relative, text=text)
+    return _series_differences(left["result"], right["result"], order=order, relative=relative)
 
 
 def _error(answer: Answer) -> str:
     return f"{answer.body.get('errorType')}: {answer.body.get('error')}"
 
 
-def _series_differences(left: list[Any], right: list[Any], *, order: str) -> list[str]:
+def _series_differences(left: list[Any], right: list[Any], *, order: str, relative: float) -> list[str]:
     theirs, ours = ({_key(one): one for one in side} for side in (left, right))
     found = [f"missing {key}" for key in theirs if key not in ours]
     found += [f"unexpected {key}" for key in ours if key not in theirs]
@@ -79,7 +81,8 @@ def _series_differences(left: list[Any], right: list[Any], *, order: str) -> lis
         found.append(f"order {list(theirs)} != {list(ours)}")
     for key, one in theirs.items():
         if key in ours:
-            found += _samples_differences(key, _samples(one), _samples(ours[key]))
+            found += _samples_differences(key, _samples(one), _samples(ours[key]), relative)
+            found += _histograms_differences(key, _histograms(one), _histograms(ours[key]), relative)
     return found
 
 
@@ -91,26 +94,56 @@ def _samples(series: dict[str, Any]) -> list[Any]:
     return series["values"] if "values" in series else [series["value"]] if "value" in series else []
 
 
-def _samples_differences(key: str, left: list[Any], right: list[Any]) -> list[str]:
+def _samples_differences(key: str, left: list[Any], right: list[Any], relative: float) -> list[str]:
     if [at for at, _ in left] != [at for at, _ in right]:
         only = sorted({at for at, _ in left} ^ {at for at, _ in right})
         return [f"{key} has other times: {len(left)} != {len(right)}, first {only[:1]}"]
     for one, other in zip(left, right, strict=True):
-        found = _sample_difference(key, one, other)
+        found = _sample_difference(key, one, other, relative)
         if found:
             return found
     return []
 
 
-def _sample_difference(key: str, left: list[Any], right: list[Any], *, text: bool = False) -> list[str]:
-    if left[0] == right[0] and (left[1] == right[1] or (not text and _close(float(left[1]), float(right[1])))):
+def _histograms(series: dict[str, Any]) -> list[Any]:
+    return series["histograms"] if "histograms" in series else [series["histogram"]] if "histogram" in series else []
+
+
+def _histograms_differences(key: str, left: list[Any], right: list[Any], relative: float) -> list[str]:
+    if [at for at, _ in left] != [at for at, _ in right]:
+        only = sorted({at for at, _ in left} ^ {at for at, _ in right})
+        return [f"{key} has other histograms: {len(left)} != {len(right)}, first {only[:1]}"]
+    for (at, one), (_, other) in zip(left, right, strict=True):
+        if not _same_histogram(one, other, relative):
+            return [f"{key} at {at}: {one} != {other}"]
+    return []
+
+
+def _same_histogram(left: dict[str, Any], right: dict[str, Any], relative: float) -> bool:
+    """Count, sum and buckets; a bucket that rounding left over in one of the two may hold next to nothing."""
+    scale = relative * max(1.0, abs(float(left["count"])))
+    buckets = [
+        {(kind, lower, upper): float(count) for kind, lower, upper, count in one.get("buckets", ())}
+        for one in (left, right)
+    ]
+    return all(_close(float(left[part]), float(right[part]), relative) for part in ("count", "sum")) and all(
+        abs(buckets[0].get(bucket, 0.0) - buckets[1].get(bucket, 0.0)) <= scale for bucket in buckets[0] | buckets[1]
+    )
+
+
+def _sample_difference(
+    key: str, left: list[Any], right: list[Any], relative: float, *, text: bool = False
+) -> list[str]:
+    if left[0] == right[0] and (
+        left[1] == right[1] or (not text and _close(float(left[1]), float(right[1]), relative))
+    ):
         return []
     return [f"{key} at {left[0]}: {left[1]} != {right[1]}"]
 
 
-def _close(left: float, right: float) -> bool:
+def _close(left: float, right: float, relative: float) -> bool:
     if math.isnan(left) or math.isnan(right):
         return math.isnan(left) and math.isnan(right)
     if math.isinf(left) or math.isinf(right):
         return left == right
-    return abs(left - right) <= RELATIVE * max(abs(left), abs(right))
+    return abs(left - right) <= relative * max(abs(left), abs(right))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from real.both import Both, serving_both
 from real.prometheus import Prometheus, running_prometheus
 from real.seaweed import Seaweed, running_seaweed
 
@@ -105,6 +106,14 @@ def new_prometheus(tmp_path: Path) -> Iterator[PrometheusPeer]:
     """The newest Prometheus only: its ranges are left-open, as ours are."""
     with ExitStack() as stack:
         yield _peer("new", tmp_path, stack)
+
+
+@pytest.fixture(scope="session")
+def both(seaweed: Seaweed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    """The plant in the newest Prometheus, and behind our daemons; one pair for all tests that only ask."""
+    binary, promtool = prometheus_binaries("new")
+    with serving_both(binary, promtool, seaweed, tmp_path_factory.mktemp("both")) as pair:
+        yield pair
 
 
 @pytest.fixture(scope="session")

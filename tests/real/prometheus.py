@@ -30,6 +30,11 @@ class Prometheus:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)["data"]
 
+    def version(self) -> tuple[int, int]:
+        """(major, minor)."""
+        major, minor = self.api("status/buildinfo")["version"].split(".")[:2]
+        return int(major), int(minor)
+
     def wait_for(self, expression: str, *, timeout: float = 20) -> None:
         """Returns when an instant query of the expression has a result. Raises TimeoutError."""
         end = time.monotonic() + timeout

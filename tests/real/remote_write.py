@@ -2,12 +2,15 @@
 
 import urllib.request
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cramjam
 from generated import generate
 from real.plant import PlantSeries
+from real.plant_histograms import HistogramSeries, PlantHistogram
 
 PROTO = """
 syntax = "proto3";
@@ -15,12 +18,32 @@ package prometheus;
 message WriteRequest { repeated TimeSeries timeseries = 1; }
 message Label { string name = 1; string value = 2; }
 message Sample { double value = 1; int64 timestamp = 2; }
-message TimeSeries { repeated Label labels = 1; repeated Sample samples = 2; }
+message TimeSeries { repeated Label labels = 1; repeated Sample samples = 2; repeated Histogram histograms = 4; }
+message BucketSpan { sint32 offset = 1; uint32 length = 2; }
+message Histogram {
+  oneof count { uint64 count_int = 1; double count_float = 2; }
+  double sum = 3;
+  sint32 schema = 4;
+  double zero_threshold = 5;
+  oneof zero_count { uint64 zero_count_int = 6; double zero_count_float = 7; }
+  repeated BucketSpan negative_spans = 8;
+  repeated sint64 negative_deltas = 9;
+  repeated double negative_counts = 10;
+  repeated BucketSpan positive_spans = 11;
+  repeated sint64 positive_deltas = 12;
+  repeated double positive_counts = 13;
+  int32 reset_hint = 14;
+  int64 timestamp = 15;
+  repeated double custom_values = 16;
+}
 """
 WINDOW_MS = 30 * 60_000
+GAUGE = 3
+
+AnySeries = PlantSeries | HistogramSeries
 
 
-def write_all(url: str, series: Sequence[PlantSeries], folder: Path) -> None:
+def write_all(url: str, series: Sequence[AnySeries], folder: Path) -> None:
     """Every sample, one request per half hour. Raises HTTPError where it is refused."""
     messages, _ = generate("remote_write", PROTO, folder)
     first = min(one.samples[0][0] for one in series)
@@ -39,7 +62,7 @@ def write_all(url: str, series: Sequence[PlantSeries], folder: Path) -> None:
         urllib.request.urlopen(request, timeout=30).close()
 
 
-def _request(messages: ModuleType, series: Iterable[PlantSeries], start: int) -> object:
+def _request(messages: ModuleType, series: Iterable[AnySeries], start: int) -> Any:
     request = messages.WriteRequest()
     for one in series:
         samples = [pair for pair in one.samples if start <= pair[0] < start + WINDOW_MS]
@@ -49,5 +72,40 @@ def _request(messages: ModuleType, series: Iterable[PlantSeries], start: int) ->
         for name, value in sorted(one.labels.items()):
             target.labels.add(name=name, value=value)
         for at, value in samples:
-            target.samples.add(value=value, timestamp=at)
+            if isinstance(value, PlantHistogram):
+                _put(target.histograms.add(timestamp=at), value)
+            else:
+                target.samples.add(value=value, timestamp=at)
     return request
+
+
+def _put(message: Any, histogram: PlantHistogram) -> None:
+    kind = "float" if histogram.floats else "int"
+    setattr(message, f"count_{kind}", histogram.count)
+    setattr(message, f"zero_count_{kind}", histogram.zero_count)
+    message.sum, message.schema = histogram.sum, histogram.schema
+    message.zero_threshold = histogram.zero_threshold
+    message.reset_hint = GAUGE if histogram.gauge else 0
+    message.custom_values.extend(histogram.bounds)
+    for side, buckets in (("positive", histogram.positive), ("negative", histogram.negative)):
+        numbers = sorted(buckets)
+        for offset, length in _spans(numbers):
+            getattr(message, f"{side}_spans").add(offset=offset, length=length)
+        counts = [buckets[number] for number in numbers]
+        if histogram.floats:
+            getattr(message, f"{side}_counts").extend(counts)
+        else:
+            getattr(message, f"{side}_deltas").extend(after - before for before, after in pairwise([0, *counts]))
+
+
+def _spans(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """(offset, length) of runs of bucket numbers."""
+    spans: list[tuple[int, int]] = []
+    end = 0
+    for number in numbers:
+        if spans and number == end:
+            spans[-1] = (spans[-1][0], spans[-1][1] + 1)
+        else:
+            spans.append((number - end, 1))
+        end = number + 1
+    return spans

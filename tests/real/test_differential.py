@@ -1,53 +1,16 @@
 """Blocks of a real Prometheus, through SeaweedFS, our store and our querier: the answers are that Prometheus' own."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
-from real.answers import Answer, ask, differences
-from real.conftest import prometheus_binaries
+from real.answers import differences
 from real.expressions import EXCEPTIONS, REFUSED, expressions
-from real.plant import END_MS, START_MS, openmetrics, plant
-from real.prometheus import make_blocks, running_prometheus
-from real.remote_write import write_all
-from real.served import EXPERIMENTAL, REPLICA, serving, upload_blocks
+from real.plant import END_MS, START_MS
+from real.served import REPLICA
 
 START = START_MS // 1000
 # A scrape time, and one between scrapes.
 INSTANTS = (START + 9000, START + 6500.5)
 # From where only the blocks of promtool are to near the end.
 RANGE = {"start": str(START - 900.123), "end": str(START + 17_400), "step": "300"}
-
-
-@dataclass(frozen=True)
-class Both:
-    """``theirs`` and ``ours``: base URLs of a Prometheus and of our querier over the same samples."""
-
-    theirs: str
-    ours: str
-    pool: ThreadPoolExecutor
-
-    def ask(self, path: str, parameters: dict[str, str], *, post: bool = False) -> tuple[Answer, Answer]:
-        answers = [self.pool.submit(ask, url, path, parameters, post=post) for url in (self.theirs, self.ours)]
-        return answers[0].result(), answers[1].result()
-
-
-@pytest.fixture(scope="module")
-def both(seaweed, tmp_path_factory) -> Iterator[Both]:
-    """Blocks of promtool, then five hours of remote write: a block that the server cut, and its head by a snapshot."""
-    home: Path = tmp_path_factory.mktemp("differential")
-    binary, promtool = prometheus_binaries("new")
-    imported = make_blocks(promtool, openmetrics(), home / "data")
-    flags = [f"--enable-feature={EXPERIMENTAL}"]
-    with running_prometheus(binary, home, data=home / "data", flags=flags) as prometheus:
-        write_all(prometheus.url, plant(), home)
-        prometheus.wait_for_blocks(len(imported) + 1)
-        bucket = {"type": "S3", "config": seaweed.section(seaweed.make_bucket("differential"))}
-        assert len(upload_blocks(prometheus.snapshot(), bucket)) >= len(imported) + 2
-        with serving(home, bucket) as querier, ThreadPoolExecutor(2) as pool:
-            yield Both(prometheus.url, querier.http, pool)
 
 
 def order_of(expression: str) -> str:

@@ -1,0 +1,60 @@
+"""Where a Prometheus before 3.14 rightly answers otherwise, or where the digits are nobody's: each with its rule."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from real.answers import Answer, differences
+
+_TRANSCENDENTAL = re.compile(r"\b(a?(sin|cos|tan)h?|exp|ln|log2|log10|deg|rad|atan2|stddev|stdvar\w*)\b|\^")
+
+
+@dataclass(frozen=True)
+class KnownDifference:
+    """``applies`` looks at the query and both answers; ``reason`` says whose answer is which."""
+
+    reason: str
+    applies: Callable[[str, Answer, Answer], bool]
+
+
+def _classic_fraction(query: str, theirs: Answer, ours: Answer) -> bool:
+    return "histogram_fraction(" in query and "latency" in query
+
+
+def _nan_in_mad(query: str, theirs: Answer, ours: Answer) -> bool:
+    return "mad_over_time(" in query
+
+
+def _last_digits_as_labels(query: str, theirs: Answer, ours: Answer) -> bool:
+    return "count_values" in query and bool(_TRANSCENDENTAL.search(query))
+
+
+def _spread_of_large_values(query: str, theirs: Answer, ours: Answer) -> bool:
+    return bool(re.search(r"\b(stddev|stdvar)\b", query)) and differences(theirs, ours, relative=1e-8) == []
+
+
+KNOWN = (
+    KnownDifference(
+        "histogram_fraction of classic buckets: 3.5 says NaN where the first bucket, from 0 up, is entered at exactly"
+        " 0; 3.14 answers as we do",
+        _classic_fraction,
+    ),
+    KnownDifference(
+        "mad_over_time: 3.5 sorts NaN samples first and takes the median with them; 3.14 says NaN, as we do",
+        _nan_in_mad,
+    ),
+    KnownDifference(
+        "count_values makes labels of all digits, and the last one of Go's functions is not always the C library's",
+        _last_digits_as_labels,
+    ),
+    KnownDifference(
+        "stddev and stdvar of large values that lie close together keep eight digits; which ones hangs on the order of"
+        " the series, which Prometheus does not fix after a function of a subquery",
+        _spread_of_large_values,
+    ),
+)
+
+
+def known_difference(query: str, theirs: Answer, ours: Answer) -> str | None:
+    """The reason why the answers may differ, or None."""
+    return next((known.reason for known in KNOWN if known.applies(query, theirs, ours)), None)
