@@ -12,7 +12,7 @@ from libc.math cimport (
     acos, acosh, asin, asinh, atan, atanh, ceil, cos, cosh, exp, fabs, floor, log, log2, log10, sin, sinh, sqrt, tan,
     tanh,
 )
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
 cdef extern from "_rows.h" nogil:
@@ -144,10 +144,24 @@ cdef bint _leap(int64_t year) noexcept nogil:
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
+# 1 January of the year -292277022399, the least that Go's time package counts from.
+cdef int64_t _GO_YEAR_ZERO = -9223372028715321600LL
+
+
 cdef double _date(int function, double value) noexcept nogil:
-    """A part of the UTC date of a Unix time in seconds; proleptic Gregorian, days counted from 1 March 0000."""
-    cdef int64_t seconds = <int64_t>value, day = _floor_div(seconds, 86400), second = seconds - day * 86400
-    cdef int64_t era, of_era, year, of_year, month_index, month
+    """A part of the UTC date of a Unix time in seconds; proleptic Gregorian, days counted from 1 March 0000.
+
+    What is no int64 becomes the least one, and what is before the year -292277022399 is taken modulo 2^64, as Go's
+    ``time`` does on amd64: NaN has a date.
+    """
+    cdef int64_t seconds = INT64_MIN
+    cdef int64_t era, of_era, year, of_year, month_index, month, day, second
+    if value >= -9223372036854775808.0 and value < 9223372036854775808.0:
+        seconds = <int64_t>value
+    day = _floor_div(seconds, 86400)
+    if seconds < _GO_YEAR_ZERO:
+        day = <int64_t>(<uint64_t>seconds // 86400ULL)
+    second = <int64_t>(<uint64_t>seconds - <uint64_t>day * 86400ULL)
     if function == HOUR:
         return second // 3600
     if function == MINUTE:

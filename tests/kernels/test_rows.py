@@ -122,6 +122,25 @@ def test_parts_of_a_date_are_those_of_the_gregorian_calendar(seconds: int) -> No
         assert cell[0, 0] == value, function
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_what_is_no_time_has_the_date_that_go_gives_it(value: float) -> None:
+    """As Prometheus 3.5 answered on amd64: 292277026596-12-04 15:30, a Sunday."""
+    expected = {
+        Function.YEAR: 292277026596,
+        Function.MONTH: 12,
+        Function.DAY_OF_MONTH: 4,
+        Function.DAY_OF_YEAR: 339,
+        Function.DAY_OF_WEEK: 0,
+        Function.HOUR: 15,
+        Function.MINUTE: 30,
+        Function.DAYS_IN_MONTH: 31,
+    }
+    for function, part in expected.items():
+        cell = np.array([[value]])
+        _rows.apply(function, cell)
+        assert cell[0, 0] == part, function
+
+
 @pytest.mark.parametrize(
     ("function", "value", "expected"),
     [
