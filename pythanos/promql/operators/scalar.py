@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _labels, _rows
-from pythanos.model.matchers import Matcher, MatchType
+from pythanos.errors import QueryFailed
+from pythanos.model.matchers import Matcher, MatchType, quote
 from pythanos.model.series import ABSENT
 from pythanos.promql.functions.operators import OPERATORS
 from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, ScalarOperator, VectorOperator, is_present
@@ -41,6 +42,9 @@ class ScalarArithmetic:
     """An operation between scalars; comparisons give 0 or 1."""
 
     def __init__(self, op: str, lhs: ScalarOperator, rhs: ScalarOperator) -> None:
+        """Raises QueryFailed for an operator of histograms."""
+        if op not in OPERATORS:
+            raise QueryFailed(f"operator {quote(op)} not allowed for Scalar operations")
         self.operator = OPERATORS[op]
         self.lhs = lhs
         self.rhs = rhs

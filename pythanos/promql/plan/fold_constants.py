@@ -16,7 +16,12 @@ def fold_constants(plan: Node) -> Node:
         return node.expr
     if isinstance(node, Negate) and isinstance(node.expr, Number):
         return Number(-node.expr.value, node.start, node.end)
-    if isinstance(node, Binary) and isinstance(node.lhs, Number) and isinstance(node.rhs, Number):
+    if (
+        isinstance(node, Binary)
+        and isinstance(node.lhs, Number)
+        and isinstance(node.rhs, Number)
+        and node.op in OPERATORS
+    ):
         values = np.array([[node.lhs.value]])
         scalar = np.array([node.rhs.value])
         _rows.with_scalar(OPERATORS[node.op], values, scalar, scalar_left=False, keep=_rows.Keep.BOOL)
