@@ -155,11 +155,12 @@ def decoded(index: bytes, reader: IndexReader, places: np.ndarray, check: bool) 
 
 
 def assembled(entries: SeriesEntries, chunks: bytes, check: bool) -> SeriesBatch:
-    parts, part = [chunks], np.zeros(entries.chunk_count, np.int32)
+    part = np.zeros(entries.chunk_count, np.int32)
     place = (entries.chunk_ref & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    rows, sizes, _, _ = _assemble.measure(parts, part, place, check_crc=check)
     columns = entries.labels, entries.chunk_start, entries.chunk_mint, entries.chunk_maxt
-    return _assemble.assemble(*columns, parts, part, place, rows=rows, sizes=sizes)
+    batch, _, _ = _assemble.assemble(*columns, [chunks], part, place, check_crc=check, wire=True)
+    assert batch is not None
+    return batch
 
 
 def wired(frames) -> None:

@@ -18,10 +18,12 @@ cdef struct Source:
     const uint8_t* aggregate
     const int64_t* offset
     const int32_t* length
+    # The record of series i is [wire[2 * i], wire[2 * i + 1]) of the arena; NULL where there are none.
+    const int64_t* wire
 
 
 cdef struct Output:
-    # A batch that is being written: columns with room, and the arena that grows.
+    # A batch that is being written: columns with room, and the arena that grows. `wire` may be NULL.
     Growing arena
     int64_t* label_offset
     int32_t* label_length
@@ -33,6 +35,7 @@ cdef struct Output:
     uint8_t* aggregate
     int64_t* offset
     int32_t* length
+    int64_t* wire
     Py_ssize_t chunks
 
 
@@ -49,10 +52,11 @@ cdef class BatchColumns:
     cdef const uint8_t[::1] aggregate
     cdef const int64_t[::1] offset
     cdef const int32_t[::1] length
+    cdef const int64_t[:, ::1] wire
 
 
-# Empty columns for so many rows, and their pointers in `out`, whose arena is still empty.
-cdef tuple allocate(Output* out, Py_ssize_t series, Py_ssize_t chunks)
+# Empty columns for so many rows, and their pointers in `out`, whose arena is still empty; with records or without.
+cdef tuple allocate(Output* out, Py_ssize_t series, Py_ssize_t chunks, bint wire)
 
 # The written columns as a SeriesBatch that owns the arena of `out`.
 cdef object built_batch(Output* out, tuple columns)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
@@ -42,6 +43,12 @@ cdef class BatchColumns:
             self.source.offset = &self.offset[0]
             self.source.length = &self.length[0]
         size = self.labels.rows.arena_size
+        self.source.wire = NULL
+        if batch.wire is not None:
+            self.wire = np.ascontiguousarray(batch.wire, np.int64)
+            if self.wire.shape[0] != n or self.wire.shape[1] != 2:
+                raise ValueError("columns of different lengths")
+            self.source.wire = &self.wire[0, 0] if n else NULL
         with nogil:
             bad = self.source.chunk_start[0] < 0 or self.source.chunk_start[n] > m
             for i in range(n):
@@ -50,37 +57,46 @@ cdef class BatchColumns:
                 bad = bad or self.source.length[i] < 0 or self.source.offset[i] < 0 or (
                     self.source.offset[i] > size - self.source.length[i]
                 )
+            if self.source.wire != NULL:
+                for i in range(n):
+                    bad = bad or not 0 <= self.source.wire[2 * i] <= self.source.wire[2 * i + 1] <= size
         if bad:
             raise CorruptData("series batch", -1, "chunk rows reach outside their batch")
 
 
-cdef tuple allocate(Output* out, Py_ssize_t series, Py_ssize_t chunks):
-    """Empty columns for so many rows, and their pointers in `out`, whose arena is still empty."""
+cdef tuple allocate(Output* out, Py_ssize_t series, Py_ssize_t chunks, bint wire):
+    """Empty columns for so many rows, and their pointers in `out`, whose arena is still empty; with records or without."""
     label_offset, label_length, hashes = np.empty(series, np.int64), np.empty(series, np.int32), np.empty(series, np.uint64)
     chunk_start, mint, maxt = np.empty(series + 1, np.int64), np.empty(chunks, np.int64), np.empty(chunks, np.int64)
     encoding, aggregate = np.empty(chunks, np.uint8), np.empty(chunks, np.uint8)
     offset, length = np.empty(chunks, np.int64), np.empty(chunks, np.int32)
+    records = np.empty((series, 2), np.int64) if wire else None
     memset(out, 0, sizeof(Output))
     out.label_offset, out.label_length = <int64_t*>_address(label_offset), <int32_t*>_address(label_length)
     out.hash, out.chunk_start = <uint64_t*>_address(hashes), <int64_t*>_address(chunk_start)
     out.mint, out.maxt = <int64_t*>_address(mint), <int64_t*>_address(maxt)
     out.encoding, out.aggregate = <uint8_t*>_address(encoding), <uint8_t*>_address(aggregate)
     out.offset, out.length = <int64_t*>_address(offset), <int32_t*>_address(length)
-    chunk_start[0] = 0
-    return (label_offset, label_length, hashes), chunk_start, (mint, maxt, encoding, aggregate, offset, length)
+    out.wire = <int64_t*>_address(records) if wire else NULL
+    out.chunk_start[0] = 0
+    return (label_offset, label_length, hashes), chunk_start, (mint, maxt, encoding, aggregate, offset, length), records
 
 
 cdef object built_batch(Output* out, tuple columns):
     """The written columns as a SeriesBatch that owns the arena of `out`."""
-    labels, chunk_start, chunks = columns
-    used = slice(0, out.chunks)
-    return SeriesBatch(LabelColumn(seal(&out.arena), *labels), chunk_start, *(column[used] for column in chunks))
+    labels, chunk_start, chunks, records = columns
+    if out.chunks < len(chunks[0]):
+        chunks = [column[: out.chunks] for column in chunks]
+    return SeriesBatch(LabelColumn(seal(&out.arena), *labels), chunk_start, *chunks, records)
 
 
 cdef void* _address(array) except? NULL:
     """Where the elements of a contiguous array start."""
-    cdef size_t address = array.ctypes.data
-    return <void*>address
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    # The array outlives its view: whoever asks holds it, and does not resize it.
+    PyBuffer_Release(&view)
+    return view.buf
 
 
 def slice_batch(batch, Py_ssize_t start, Py_ssize_t end):
@@ -92,6 +108,7 @@ def slice_batch(batch, Py_ssize_t start, Py_ssize_t end):
         batch.labels.take(slice(start, end)), batch.chunk_start[start : end + 1] - first, batch.chunk_mint[first:last],
         batch.chunk_maxt[first:last], batch.chunk_encoding[first:last], batch.chunk_aggregate[first:last],
         batch.chunk_offset[first:last], batch.chunk_length[first:last],
+        None if batch.wire is None else batch.wire[start:end],
     )
 
 
@@ -115,7 +132,7 @@ def relabeled(batch, labels, order):
                 size += source.length[j]
     if bad:
         raise ValueError("rows of another batch")
-    arrays = allocate(&out, n, chunks)
+    arrays = allocate(&out, n, chunks, False)
     with nogil:
         short = not reserve(&out.arena, size + 1)
         if not short:

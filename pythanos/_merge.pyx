@@ -266,7 +266,7 @@ cdef class Merger:
                 chunks += source.chunk_start[picks[i].row + 1] - source.chunk_start[picks[i].row]
                 for j in range(source.chunk_start[picks[i].row], source.chunk_start[picks[i].row + 1]):
                     size += source.length[j]
-        columns = allocate(&out, n, chunks)
+        columns = allocate(&out, n, chunks, False)
         with nogil:
             short = not reserve(&out.arena, size + 1) or not _copy_groups(self.sources, picks, count, &out)
         if short:

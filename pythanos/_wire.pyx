@@ -1,9 +1,10 @@
 """Protobuf bytes of SeriesResponse messages <-> SeriesBatch columns.
 
-Design. A label block is already the bytes of a Series message's ``labels`` fields, so encoding a series copies one run of
-bytes and writes a few headers round its chunks; decoding scans the headers and keeps offsets into the received
-buffer. Both walk a batch once or twice in C with the GIL released. Encoding first measures (chunk hashes are computed
-here, once), then writes into a bytes object of exactly that size. Decoding grows two arrays of plain structs, which
+Design. A batch whose arena holds Series messages already (``SeriesBatch.wire``) is encoded by copying them. Else a label
+block is already the bytes of a Series message's ``labels`` fields, so encoding a series copies one run of bytes and writes
+a few headers round its chunks; decoding scans the headers and keeps offsets into the received buffer. Both walk a batch
+once or twice in C with the GIL released. Encoding first measures (chunk hashes are computed here, once), then writes into
+a bytes object of exactly that size. Decoding grows two arrays of plain structs, which
 then become numpy columns. Several messages laid end to end scan like one: each top-level field is a frame.
 
 The numbers are those of types.proto and store.proto. Wire types: 0 varint, 1 fixed64, 2 length-delimited, 5 fixed32.
@@ -18,6 +19,7 @@ import numpy as np
 
 from pythanos._cursor cimport Cursor, cursor, offset, read_uvarint, take
 from pythanos._hash cimport xxh64
+from pythanos._label_rows cimport put_varint, varint_size
 
 from pythanos.errors import CorruptData
 from pythanos.model.series import LabelColumn, SeriesBatch
@@ -25,23 +27,6 @@ from pythanos.model.series import LabelColumn, SeriesBatch
 
 class NotCanonical(Exception):
     """Legal protobuf in an order that columns cannot point into (labels apart, empty label values)."""
-
-
-cdef inline int varint_size(uint64_t value) noexcept nogil:
-    cdef int size = 1
-    while value >= 0x80:
-        value >>= 7
-        size += 1
-    return size
-
-
-cdef inline uint8_t* put_varint(uint8_t* out, uint64_t value) noexcept nogil:
-    while value >= 0x80:
-        out[0] = <uint8_t>(value | 0x80)
-        out += 1
-        value >>= 7
-    out[0] = <uint8_t>value
-    return out + 1
 
 
 cdef struct ChunkColumns:
@@ -161,6 +146,36 @@ cdef uint8_t* write_series(
     return out
 
 
+cdef bytes copied_records(
+    const uint8_t[::1] arena, const int64_t[:, ::1] wire, Py_ssize_t first, Py_ssize_t stop, bint batched
+):
+    """The message of series whose records stand in the arena; neighbours without a gap are copied at once."""
+    cdef Py_ssize_t i
+    cdef int64_t total = 0, start, end, size = arena.shape[0]
+    if first < 0 or stop > wire.shape[0]:
+        raise ValueError("rows outside of the batch")
+    for i in range(first, stop):
+        if not 0 <= wire[i, 0] <= wire[i, 1] <= size:
+            raise ValueError("record outside of the arena")
+        total += wire[i, 1] - wire[i, 0]
+    cdef bytes message = PyBytes_FromStringAndSize(NULL, (1 + varint_size(total) if batched else 0) + total)
+    cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(message)
+    with nogil:
+        if batched:
+            out[0] = 0x22
+            out = put_varint(out + 1, total)
+        i = first
+        while i < stop:
+            start, end = wire[i, 0], wire[i, 1]
+            i += 1
+            while i < stop and wire[i, 0] == end:
+                end = wire[i, 1]
+                i += 1
+            memcpy(out, &arena[0] + start, end - start)
+            out += end - start
+    return message
+
+
 def encode_series(batch, Py_ssize_t first=0, last=None, *, bint batched=True):
     """One SeriesResponse message with the series [first, last) of a SeriesBatch.
 
@@ -172,6 +187,8 @@ def encode_series(batch, Py_ssize_t first=0, last=None, *, bint batched=True):
     cdef Py_ssize_t count = stop - first
     if count < 1 or (count > 1 and not batched):
         raise ValueError(f"one message cannot hold {count} series")
+    if batch.wire is not None:
+        return copied_records(batch.labels.arena, batch.wire, first, stop, batched)
     labels = batch.labels
     cdef const uint8_t[::1] arena = labels.arena
     cdef const int64_t[::1] label_offset = labels.offset
@@ -214,6 +231,8 @@ def encode_series(batch, Py_ssize_t first=0, last=None, *, bint batched=True):
 
 
 cdef struct SeriesRow:
+    int64_t start
+    int64_t end
     int64_t label_offset
     int64_t chunk_end
     uint64_t hash
@@ -246,6 +265,8 @@ cdef struct Scan:
     Py_ssize_t frame_count, frame_room
     const char* reason
     bint canonical
+    # Whether each chunk came with a hash.
+    bint hashed
 
 
 cdef inline void* grown(void* items, Py_ssize_t count, Py_ssize_t* room, size_t item_size) noexcept nogil:
@@ -318,7 +339,7 @@ cdef int scan_label(Scan* s, Cursor* c) noexcept nogil:
 
 cdef int scan_chunk(Scan* s, Cursor* c, uint8_t aggregate) noexcept nogil:
     cdef Cursor chunk
-    cdef uint64_t key, encoding = 0, size = 0
+    cdef uint64_t key, encoding = 0, size = 0, hash = 0
     cdef const uint8_t* data = NULL
     cdef ChunkRow* row
     if enter(s, c, &chunk) < 0:
@@ -330,6 +351,8 @@ cdef int scan_chunk(Scan* s, Cursor* c, uint8_t aggregate) noexcept nogil:
         elif key == 0x12:
             size = read_uvarint(&chunk)
             data = take(&chunk, size)
+        elif key == 0x18:
+            hash = read_uvarint(&chunk)
         elif skip_field(&chunk, key & 7) < 0:
             break
         if chunk.bad:
@@ -339,6 +362,8 @@ cdef int scan_chunk(Scan* s, Cursor* c, uint8_t aggregate) noexcept nogil:
         return fault(s, b"chunk runs past its end")
     if encoding > 253 or size > 0x7FFFFFFF:
         return fault(s, b"chunk of unknown encoding or size")
+    if hash == 0:
+        s.hashed = False
     cdef void* larger = grown(s.chunks, s.chunk_count, &s.chunk_room, sizeof(ChunkRow))
     if larger == NULL:
         return fault(s, b"out of memory")
@@ -391,6 +416,8 @@ cdef int scan_series(Scan* s, Cursor* c) noexcept nogil:
     cdef const uint8_t* labels = NULL
     cdef const uint8_t* labels_end = NULL
     cdef SeriesRow* row
+    # The key of the field is one byte: another spelling of it was not taken for this one.
+    cdef int64_t start = offset(c) - 1
     if enter(s, c, &inner) < 0:
         return -1
     while inner.at < inner.end:
@@ -422,6 +449,7 @@ cdef int scan_series(Scan* s, Cursor* c) noexcept nogil:
         return fault(s, b"series too large")
     s.series = <SeriesRow*>larger
     row = &s.series[s.series_count]
+    row.start, row.end = start, offset(c)
     row.label_offset = labels - c.start
     row.label_length = <int32_t>(labels_end - labels)
     row.hash = xxh64(labels, labels_end - labels, 0)
@@ -486,6 +514,8 @@ cdef object columns_of(Scan* s, data):
     label_hash, chunk_start = np.empty(n, np.uint64), np.zeros(n + 1, np.int64)
     mint, maxt, chunk_offset = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.int64)
     chunk_length, encoding, aggregate = np.empty(m, np.int32), np.empty(m, np.uint8), np.empty(m, np.uint8)
+    wire = np.empty((n, 2), np.int64) if s.hashed else None
+    cdef int64_t[:, ::1] v_wire = wire
     cdef int64_t[::1] v_label_offset = label_offset, v_chunk_start = chunk_start
     cdef int32_t[::1] v_label_length = label_length, v_chunk_length = chunk_length
     cdef uint64_t[::1] v_hash = label_hash
@@ -497,6 +527,8 @@ cdef object columns_of(Scan* s, data):
             v_label_length[i] = s.series[i].label_length
             v_hash[i] = s.series[i].hash
             v_chunk_start[i + 1] = s.series[i].chunk_end
+            if s.hashed:
+                v_wire[i, 0], v_wire[i, 1] = s.series[i].start, s.series[i].end
         for i in range(m):
             v_mint[i] = s.chunks[i].mint
             v_maxt[i] = s.chunks[i].maxt
@@ -506,7 +538,7 @@ cdef object columns_of(Scan* s, data):
             v_aggregate[i] = s.chunks[i].aggregate
     return SeriesBatch(
         LabelColumn(data, label_offset, label_length, label_hash),
-        chunk_start, mint, maxt, encoding, aggregate, chunk_offset, chunk_length,
+        chunk_start, mint, maxt, encoding, aggregate, chunk_offset, chunk_length, wire,
     )
 
 
@@ -527,7 +559,7 @@ def decode_series(const uint8_t[::1] data not None, *, str source="series respon
     s.series_count = s.chunk_count = s.frame_count = 0
     s.series_room = s.chunk_room = s.frame_room = 0
     s.reason = NULL
-    s.canonical = True
+    s.canonical = s.hashed = True
     try:
         with nogil:
             status = scan_messages(&s)

@@ -56,6 +56,8 @@ class SeriesBatch:
     chunk_aggregate: uint8[m], a ``model.resolution`` kind (RAW, COUNT, ...); rows of one AggrChunk are adjacent, in
     rising kind, with the same mint and maxt.
     chunk_offset: int64[m], chunk_length: int32[m]: the chunk's data in the arena, without encoding byte and checksum.
+    wire: int64[n, 2] or None: series i is also a whole Series message, its chunks with their XXH64, as the ``series``
+    field (key, length, message) of a SeriesBatch or SeriesResponse in arena bytes [wire[i, 0], wire[i, 1]).
     Arrays and arena are never written after the batch was made; slices of them may be shared.
     """
 
@@ -67,6 +69,7 @@ class SeriesBatch:
     chunk_aggregate: NDArray[np.uint8]
     chunk_offset: NDArray[np.int64]
     chunk_length: NDArray[np.int32]
+    wire: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos._assemble import assemble, measure
+from pythanos._assemble import assemble
 from pythanos._chunks import decode_chunks
 from pythanos._postings import intersect, subtract
 from pythanos.errors import CorruptData
@@ -125,12 +125,14 @@ class BlockReader:
         place = (entries.chunk_ref & np.uint64(0xFFFFFFFF)).astype(np.int64)
         parts = [segment.arena for segment in self.chunks.segments]
         files = [segment.file for segment in self.chunks.segments]
-        rows, sizes, missing, _ = measure(parts, part, place, aggregates=aggregates, check_crc=check_crc, files=files)
-        if len(missing):
+        columns = entries.labels, entries.chunk_start, entries.chunk_mint, entries.chunk_maxt
+        batch, missing, _ = assemble(
+            *columns, parts, part, place, aggregates=aggregates, check_crc=check_crc, files=files
+        )
+        if batch is None:
             row = missing[0]
             raise CorruptData(files[part[row]], int(place[row]), "chunk goes on behind the end of its segment")
-        columns = entries.labels, entries.chunk_start, entries.chunk_mint, entries.chunk_maxt
-        return assemble(*columns, parts, part, place, rows=rows, sizes=sizes, aggregates=aggregates)
+        return batch
 
     def _decoded(self, entries: SeriesEntries, refs: NDArray[np.uint64], within: ClosedRange) -> SampleBatch:
         batch = self._assembled(entries, (), True)

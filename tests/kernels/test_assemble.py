@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pythanos import _labels
-from pythanos._assemble import assemble, measure
+from pythanos._assemble import assemble
 from pythanos._symbols import crc32c_of
+from pythanos._wire import encode_series
 from pythanos.errors import CorruptData
 from pythanos.testing.block_builder import EncodedChunk, aggregate_chunk
 from pythanos.testing.fake_store import series_of
@@ -34,24 +35,43 @@ def parts(*values):
     return np.array(values, np.int32)
 
 
-def measured(data, part, place, **options):
-    return [column.tolist() for column in measure(data, part, place, **options)]
+def assembled(data, part, place, **options):
+    """All records as chunks of one series."""
+    labels, m = _labels.labels_from_dicts([{"a": "1"}]), len(place)
+    times = np.arange(m, dtype=np.int64)
+    return assemble(labels, places(0, m), times, times, data, part, place, **options)
 
 
-def test_whole_records_are_measured():
+def rows_of(batch):
+    return [(row.data, row.encoding, row.aggregate) for _, rows in series_of(batch) for row in rows]
+
+
+@pytest.mark.parametrize("wire", [False, True])
+def test_whole_records_become_chunks(wire):
     data = record(b"abc") + record(b"x" * 300, 3)
-    rows, sizes, missing, _ = measured([b"skip" + data], parts(0, 0), places(4, 4 + len(record(b"abc"))))
-    assert (rows, sizes, missing) == ([1, 1], [3, 300], [])
+    at = places(4, 4 + len(record(b"abc")))
+    batch, missing, needed = assembled([b"skip" + data], parts(0, 0), at, wire=wire)
+    assert rows_of(batch) == [(b"abc", 1, 0), (b"x" * 300, 3, 0)]
+    assert len(missing) == len(needed) == 0
 
 
 @given(st.integers(0, 400), st.data())
 def test_a_cut_record_is_missing_and_its_length_known_once_its_header_is_there(size, data):
     whole = record(b"y" * size)
     cut = data.draw(st.integers(0, len(whole) - 1))
-    _, _, missing, needed = measured([whole[:cut]], parts(0), places(0))
-    assert missing == [0]
+    batch, missing, needed = assembled([whole[:cut]], parts(0), places(0))
+    assert batch is None
+    assert missing.tolist() == [0]
     header = len(uvarint(size))
-    assert needed == [len(whole)] if cut >= header else needed[0] > cut
+    assert needed.tolist() == [len(whole)] if cut >= header else needed[0] > cut
+
+
+def test_records_behind_a_missing_one_are_checked_all_the_same():
+    whole = record(b"abc")
+    batch, missing, _ = assembled([whole[:4], whole, whole[:5]], parts(0, 1, 2), places(0, 0, 0))
+    assert batch is None and missing.tolist() == [0, 2]
+    with pytest.raises(CorruptData, match="checksum"):
+        assembled([whole[:4], whole[:-1] + b"!"], parts(0, 1), places(0, 0))
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 5, 6, 7])
@@ -59,41 +79,40 @@ def test_a_changed_byte_is_found_and_placed(at):
     damaged = bytearray(record(b"abc"))
     damaged[at] ^= 1
     with pytest.raises(CorruptData) as raised:
-        measure([b"", b"...." + bytes(damaged)], parts(1), places(4), files=["a", "b"], part_start=[0, 100])
+        assembled([b"", b"...." + bytes(damaged)], parts(1), places(4), files=["a", "b"], part_start=[0, 100])
     assert (raised.value.file, raised.value.offset) == ("b", 104)
 
 
 def test_a_place_outside_of_what_was_fetched_is_an_error():
     for part, place in ((0, -1), (0, 1000), (-1, 0), (1, 0)):
         with pytest.raises(CorruptData, match="outside"):
-            measure([record(b"abc")], parts(part), places(place))
+            assembled([record(b"abc")], parts(part), places(place))
 
 
 def test_an_encoding_that_nobody_knows_is_an_error():
     for encoding in (0, 7, 200):
         with pytest.raises(CorruptData, match=f"unknown chunk encoding {encoding}"):
-            measure([record(b"abc", encoding)], parts(0), places(0))
+            assembled([record(b"abc", encoding)], parts(0), places(0))
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(-5, 210), min_size=1, max_size=5), st.booleans())
-def test_any_bytes_give_a_measure_or_corrupt_data(data, starts, check):
+def test_any_bytes_give_chunks_or_corrupt_data(data, starts, check):
+    part, options = parts(*[0] * len(starts)), {"aggregates": (1, 3, 5), "check_crc": check}
     try:
-        rows, sizes, missing, needed = measure(
-            [data], parts(*[0] * len(starts)), places(*starts), aggregates=(1, 3, 5), check_crc=check
-        )
+        batch, missing, needed = assembled([data], part, places(*starts), wire=check, **options)
     except CorruptData:
         return
-    assert len(rows) == len(sizes) == len(starts)
     assert all(needed > 0) and len(missing) == len(needed)
+    assert (batch is None) == (len(missing) > 0)
 
 
 @given(st.binary(max_size=60), st.sets(st.integers(1, 5)))
-def test_any_aggregate_chunk_gives_a_measure_or_corrupt_data(data, wanted):
+def test_any_aggregate_chunk_gives_chunks_or_corrupt_data(data, wanted):
     try:
-        rows, sizes, _, _ = measure([record(data, 0xFF)], parts(0), places(0), aggregates=tuple(wanted))
+        batch, _, _ = assembled([record(data, 0xFF)], parts(0), places(0), aggregates=tuple(wanted), wire=True)
     except CorruptData:
         return
-    assert 0 <= rows[0] <= len(wanted) and sizes[0] <= len(data)
+    assert batch.chunk_count <= len(wanted) and batch.chunk_length.sum() <= len(data)
 
 
 def build(labels, chunk_start, chunks, **options):
@@ -102,9 +121,7 @@ def build(labels, chunk_start, chunks, **options):
     part = np.arange(len(data), dtype=np.int32)[::-1].copy()
     place = np.full(len(data), 2, np.int64)
     held = [b"//" + one for one in reversed(data)]
-    rows, sizes, missing, _ = measure(held, part, place, **options)
-    assert not len(missing)
-    return assemble(
+    batch, missing, _ = assemble(
         _labels.labels_from_dicts(labels),
         np.array(chunk_start, np.int64),
         np.array([chunk.mint for chunk in chunks], np.int64),
@@ -112,10 +129,10 @@ def build(labels, chunk_start, chunks, **options):
         held,
         part,
         place,
-        rows=rows,
-        sizes=sizes,
         **options,
     )
+    assert not len(missing)
+    return batch
 
 
 def test_series_keep_their_labels_and_chunks():
@@ -142,10 +159,23 @@ def test_words_may_be_loaded_beyond_the_last_chunk():
     assert bytes(batch.labels.arena)[end:] == bytes(16)
 
 
+def test_the_records_of_the_wire_are_the_series():
+    """``wire`` names what encode_series would write of the columns, with the hash of each chunk."""
+    inner = {1: EncodedChunk(0, 9, b"count"), 2: EncodedChunk(0, 9, b"sum", 3)}
+    labels = [{"a": "1"}, {"a": "2"}, {"a": "3"}]
+    chunks = [aggregate_chunk(inner), EncodedChunk(10, 19, b"raw" * 100), EncodedChunk(-5, 6, b"")]
+    plain = build(labels, [0, 2, 2, 3], chunks, aggregates=(1, 2))
+    wired = build(labels, [0, 2, 2, 3], chunks, aggregates=(1, 2), wire=True)
+    assert plain.wire is None
+    assert series_of(wired) == series_of(plain)
+    assert encode_series(wired) == encode_series(plain)
+    assert encode_series(wired, 1, 3) == encode_series(plain, 1, 3)
+    assert encode_series(wired, 2, 3, batched=False) == encode_series(plain, 2, 3, batched=False)
+
+
 def test_columns_that_do_not_fit_are_refused():
     labels = _labels.labels_from_dicts([{"a": "1"}])
     data, one = [record(b"abc")], np.array([1], np.int64)
-    fine = {"rows": one, "sizes": np.array([3], np.int64)}
-    for start, options in (([0, 2], fine), ([0], fine), ([0, 1], {**fine, "sizes": np.array([2], np.int64)})):
+    for start, times in (([0, 2], one), ([0], one), ([0, 1], one[:0]), ([1, 0], one)):
         with pytest.raises(ValueError):
-            assemble(labels, np.array(start, np.int64), one, one, data, parts(0), places(0), **options)
+            assemble(labels, np.array(start, np.int64), times, one, data, parts(0), places(0))

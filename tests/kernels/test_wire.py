@@ -1,5 +1,7 @@
 """SeriesResponse bytes: what the kernel writes protobuf reads, what protobuf writes the kernel reads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xxhash
@@ -64,6 +66,26 @@ def test_single_series_messages_laid_end_to_end_decode_as_one_batch(messages):
         for i in range(len(batch))
     ]
     assert single == [with_hashes(m) for m in messages]
+
+
+@given(st.lists(distinct, min_size=1, max_size=4), st.data())
+def test_messages_with_hashes_are_passed_on_as_they_came(messages, data):
+    sent = store_pb2.SeriesResponse(batch=types_pb2.SeriesBatch(series=map(with_hashes, messages)))
+    batch, _ = decode_series(sent.SerializeToString() * 2)
+    if batch.chunk_count and not all(c.data for m in messages for a in m.chunks for _, c in a.ListFields()[2:]):
+        return
+    first = data.draw(st.integers(0, len(batch) - 1))
+    stop = data.draw(st.integers(first + 1, len(batch)))
+    again = store_pb2.SeriesResponse.FromString(encode_series(batch, first, stop))
+    assert list(again.batch.series) == (list(sent.batch.series) * 2)[first:stop]
+
+
+def test_a_record_outside_of_the_arena_is_refused():
+    sent = store_pb2.SeriesResponse(batch=types_pb2.SeriesBatch(series=[types_pb2.Series()])).SerializeToString()
+    batch, _ = decode_series(sent)
+    for wire in ([[0, 100]], [[-1, 2]], [[3, 2]], np.empty((0, 2))):
+        with pytest.raises(ValueError):
+            encode_series(replace(batch, wire=np.array(wire, np.int64)))
 
 
 def test_a_range_of_rows_encodes_just_those():

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos._assemble import assemble, measure
+from pythanos._assemble import assemble
 from pythanos.errors import CorruptData
 from pythanos.gateway.query_stats import Stopwatch
 from pythanos.gateway.select.partitioner import cut, partition
@@ -94,29 +94,22 @@ class ChunksFetch:
         """Also fetches again what turns out to be longer than its range."""
         offset_mask = (1 << SEGMENT_STEP_BITS) - 1
         for _ in range(REFETCHES_MAX):
-            inside = place - starts[part]
-            rows, sizes, missing, needed = measure(
+            batch, missing, needed = assemble(
+                entries.labels,
+                entries.chunk_start,
+                entries.chunk_mint,
+                entries.chunk_maxt,
                 data,
                 part,
-                inside,
+                place - starts[part],
                 aggregates=self._aggregates,
+                wire=True,
                 files=names,
-                part_start=(starts & offset_mask).tolist(),
+                part_start=starts & offset_mask,
             )
-            if not len(missing):
-                self._run.stats.touched("chunks", len(place), int(sizes.sum()))
-                return assemble(
-                    entries.labels,
-                    entries.chunk_start,
-                    entries.chunk_mint,
-                    entries.chunk_maxt,
-                    data,
-                    part,
-                    inside,
-                    rows=rows,
-                    sizes=sizes,
-                    aggregates=self._aggregates,
-                )
+            if batch is not None:
+                self._run.stats.touched("chunks", len(place), int(batch.chunk_length.sum()))
+                return batch
             self._run.metrics.chunk_refetches.labels(self._run.tenant).inc(len(missing))
             again = place[missing]
             for at, length in zip(again.tolist(), needed.tolist(), strict=True):
