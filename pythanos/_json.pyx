@@ -1,24 +1,31 @@
 """Prints query results as Prometheus' JSON, in pieces, with the GIL released.
 
-Design: (1) Every leaf writes at `out` and returns the new end, after the loop made sure of room in the piece. (2) `Results` holds the columns as raw pointers and how far printing has come: the
-row, the part of the row, the point in that part. `fill` prints until the piece is full or the rows are exhausted, so that a
-matrix of any size needs one piece of memory. (3) A point is a copy of the timestamp's text, which a step matrix
-formats once per step, and the value's digits from `_digits.h`. (4) Label sets are printed from label blocks; only their
-escaping looks at each byte (`_json_text.pxd`). The layout is that of Prometheus' web/api/v1/json_codec.go.
+Design: (1) Every leaf writes at `out` and returns the new end, after the loop made sure of room in the piece. (2)
+`Results` holds the columns as raw pointers and how far printing has come: the row, the part of the row, the point in
+that part. `fill` prints until the piece is full or the rows are exhausted, so that a matrix of any size needs one piece
+of memory. (3) A point is a copy of the timestamp's text, which a step matrix formats once per step, and the value's
+digits from `_digits.h` (`_json_points.pxd`). (4) Label sets are printed from label blocks; only their escaping looks at
+each byte (`_json_text.pxd`). The layout is that of Prometheus' web/api/v1/json_codec.go.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.ref cimport Py_DECREF, PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 import numpy as np
 
 from pythanos._json_histogram cimport Histograms, Layouts, write_histogram
+from pythanos._json_points cimport POINT, STAMP, Floats, absent, put_stamp, write_samples, write_steps
 from pythanos._json_text cimport put, write_labels, write_stamp
 from pythanos._label_rows cimport LabelRows
 
 from pythanos.errors import CorruptData
 from pythanos.model.histogram import CUSTOM_BUCKETS_SCHEMA
+
+cdef extern from "Python.h":
+    PyObject* PyBytes_FromStringAndSize(const char*, Py_ssize_t) except NULL
+    char* PyBytes_AS_STRING(PyObject*)
+    int _PyBytes_Resize(PyObject**, Py_ssize_t) except -1
 
 cdef extern from "_digits.h" nogil:
     int PYTHANOS_POWER_MIN
@@ -33,10 +40,7 @@ cdef extern from "_bounds.h" nogil:
 PIECE_BYTES = 256 * 1024
 
 cdef enum:
-    # Room for one timestamp's text: bracket, sign, 17 digits, point, 3 digits, comma, quote.
-    STAMP = 32
-    # Room for one point, and for one bucket of a histogram, with what the leaves may touch beyond.
-    POINT = STAMP + 96
+    # Room for one bucket of a histogram, with what the leaves may touch beyond.
     BUCKET = 192
     # Room for everything of a row but its labels and points.
     ROW = 256
@@ -45,15 +49,6 @@ cdef enum Part:
     LABELS, FLOATS, HISTOGRAMS, CLOSE
 
 cdef uint64_t STALE_BITS = 0x7FF0000000000002ULL
-
-
-cdef struct Floats:
-    # A step matrix (`values` of rows x steps, with the text of each step's time), or samples per series by `start`.
-    const double* values
-    const int64_t* timestamps
-    const int64_t* start
-    const char* stamps
-    Py_ssize_t steps
 
 
 cdef struct Progress:
@@ -68,12 +63,6 @@ cdef struct Progress:
     bint done
     # Bytes wanted at once, where a piece has to be larger than usual; -1 where a label block is malformed.
     Py_ssize_t wanted
-
-
-cdef inline bint absent(double value) noexcept nogil:
-    cdef uint64_t bits
-    memcpy(&bits, &value, 8)
-    return bits == STALE_BITS
 
 
 cdef class Results:
@@ -92,7 +81,7 @@ cdef class Results:
         return self
 
     def __next__(self):
-        cdef object piece
+        cdef PyObject* piece
         cdef char* start
         cdef char* end
         cdef Py_ssize_t size = self.piece_bytes
@@ -105,9 +94,13 @@ cdef class Results:
         start = PyBytes_AS_STRING(piece)
         with nogil:
             end = self.fill(start, start + size)
+        # Shortened in place: a slice would be a copy into memory that the system has to find first.
+        _PyBytes_Resize(&piece, end - start)
+        text = <object>piece
+        Py_DECREF(text)
         if self.progress.wanted < 0:
             raise CorruptData("result", self.progress.row, "malformed label block")
-        return piece[: end - start]
+        return text
 
     cdef char* fill(self, char* out, char* end) noexcept nogil:
         """Prints into [out, end) until the next item might not fit."""
@@ -181,37 +174,29 @@ cdef class Results:
         return after
 
     cdef char* row_floats(self, char* out, char* end) noexcept nogil:
-        """The float points of the row."""
+        """The float points of the row, a bracket in place of the first one's comma."""
         cdef Progress* p = &self.progress
-        cdef const double* values = self.floats.values
-        cdef const char* stamp
-        cdef int64_t last
+        cdef char* first = out
+        cdef char* after
+        cdef int64_t last = self.floats.steps if self.floats.start == NULL else self.floats.start[p.row + 1]
+        if self.lacks(out, end, POINT + ROW):
+            return out
+        if not p.opened:
+            first = put(out, b',"value":' if self.vector else b',"values":', 9 if self.vector else 10)
         if self.floats.start == NULL:
-            values += p.row * self.floats.steps
-            last = self.floats.steps
+            after = write_steps(first, end - ROW, &self.floats, p.row, &p.next)
         else:
-            last = self.floats.start[p.row + 1]
-        while p.next < last:
-            if self.floats.start == NULL and absent(values[p.next]):
-                p.next += 1
-                continue
-            if self.lacks(out, end, POINT + ROW):
-                return out
-            if not p.opened:
-                out = put(out, b',"value":' if self.vector else b',"values":[', 9 if self.vector else 11)
-                p.opened = True
-            elif not self.vector:
-                out = put(out, b",", 1)
-            if self.floats.stamps != NULL:
-                stamp = self.floats.stamps + p.next * STAMP
-                memcpy(out, stamp, STAMP)
-                out += <uint8_t>stamp[STAMP - 1]
-            else:
-                out = put(out, b"[", 1)
-                out = put(write_stamp(out, self.floats.timestamps[p.next]), b',"', 2)
-            out = put(pythanos_write_double(out, values[p.next]), b'"]', 2)
-            p.next += 1
-        if self.lacks(out, end, ROW):
+            after = write_samples(first, end - ROW, &self.floats, last, &p.next)
+        if after != first:
+            if not p.opened and self.vector:
+                memmove(first, first + 1, after - first - 1)
+                after -= 1
+            elif not p.opened:
+                first[0] = c"["
+            p.opened = True
+            out = after
+        if p.next < last:
+            p.wanted = POINT + ROW
             return out
         if p.opened and not self.vector:
             out = put(out, b"]", 1)
@@ -374,14 +359,11 @@ def print_matrix(labels, values, int64_t start_ms, int64_t step_ms, histograms=N
     cdef Py_ssize_t steps = matrix.shape[1]
     cdef bytearray stamps = bytearray(steps * STAMP)
     cdef char* cell = stamps
-    cdef char* at
     cdef Py_ssize_t i
     if matrix.shape[0] != len(labels):
         raise ValueError("a matrix needs one row per label set")
     for i in range(steps):
-        at = put(cell, b"[", 1)
-        at = put(write_stamp(at, start_ms + i * step_ms), b',"', 2)
-        (<uint8_t*>cell)[STAMP - 1] = <uint8_t>(at - cell)
+        put_stamp(cell, start_ms + i * step_ms)
         cell += STAMP
     results.floats.values = &matrix[0, 0] if matrix.shape[0] and steps else NULL
     results.floats.stamps = stamps

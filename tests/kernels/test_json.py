@@ -77,6 +77,35 @@ def test_digits_at_every_power_of_two_and_ten():
             assert _json.format_double(-value) == go_text(-value)
 
 
+def significant(text: str) -> str:
+    """The digits of a number's text, without point, exponent, sign and zeros at either end."""
+    return text.lstrip("-").partition("e")[0].replace(".", "").strip("0")
+
+
+@pytest.mark.parametrize("kind", ["any bits", "subnormal", "near powers of two", "ties", "quotients"])
+def test_many_doubles_have_the_digits_of_repr(kind: str):
+    """100,000 doubles a kind read back as they were, by no more digits than Python's shortest repr has."""
+    rng, count = np.random.default_rng(11), 100_000
+    if kind == "any bits":
+        values = rng.integers(0, 1 << 64, count, dtype=np.uint64).view(np.float64)
+    elif kind == "subnormal":
+        values = (rng.integers(1, 1 << 52, count) >> rng.integers(0, 52, count)).view(np.float64)
+    elif kind == "near powers of two":
+        values = ((2.0 ** rng.integers(-1074, 1024, count)).view(np.int64) + rng.integers(-3, 4, count)).view(
+            np.float64
+        )
+    elif kind == "ties":
+        values = rng.integers(1, 1 << 53, count) / 2.0 ** rng.integers(0, 80, count)
+    else:
+        values = rng.integers(1, 1 << 53, count) / 10.0 ** rng.integers(0, 22, count)
+    values = values[np.isfinite(values)]
+    labels, start = labels_from_dicts([{"a": "b"}]), np.array([0, len(values)])
+    pieces = _json.print_samples(labels, start, np.zeros(len(values), np.int64), values)
+    texts = [text for _, text in json.loads(b"".join(pieces))[0]["values"]]
+    assert np.array_equal(np.array(texts, np.float64), values)
+    assert [significant(text) for text in texts] == [significant(repr(value)) for value in values.tolist()]
+
+
 @given(st.floats())
 def test_any_double_prints_as_go_does(value: float):
     """NaN of any payload, both zeros, infinities, subnormals."""
