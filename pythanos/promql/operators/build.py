@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pythanos import _rows
 from pythanos.errors import NotSupported
+from pythanos.model.matchers import Matcher
 from pythanos.promql.annotations import warning
 from pythanos.promql.functions.elements import DATE_FUNCTIONS, MATH_FUNCTIONS
 from pythanos.promql.functions.extended import X_FUNCTIONS
@@ -40,7 +41,10 @@ from pythanos.promql.operators.scalar import (
 )
 from pythanos.promql.operators.scan import InstantScan, Timestamps
 from pythanos.promql.operators.sets import SetOperation
+from pythanos.promql.operators.vectors.info import InfoJoin, InfoScan
 from pythanos.promql.operators.vectors.sampling import LimitRatio
+from pythanos.promql.operators.vectors.start_times import Nothing, StartTimes
+from pythanos.promql.plan.info_times import first_selected_time
 from pythanos.promql.plan.nodes import (
     Aggregate,
     Binary,
@@ -150,7 +154,23 @@ class OperatorBuilder:
             return Absent(self.evaluation, self.vector(args[0], steps), absent_labels(matchers))
         if name == "timestamp":
             return self._timestamp(args[0], steps)
+        if name == "start_timestamp":
+            if isinstance(args[0], Select) and self.evaluation.options.use_start_timestamps:
+                return StartTimes(self.evaluation, args[0], steps)
+            return Nothing(self.vector(args[0], steps))
+        if name == "info":
+            return self._info(node, steps)
         raise NotSupported(f"the function {name} is not supported yet")
+
+    def _info(self, node: Call, steps: Steps) -> VectorOperator:
+        """The second argument is no vector, but matchers; times are those of the first selector."""
+        at_ms, offset_ms = first_selected_time(node.args[0])
+        matchers = node.args[1].matchers if len(node.args) > 1 and isinstance(node.args[1], Select) else ()
+
+        def scan(wanted: tuple[Matcher, ...]) -> VectorOperator:
+            return InfoScan(self.evaluation, Select(wanted, offset_ms, at_ms, func="info"), steps)
+
+        return InfoJoin(self.evaluation, self.vector(node.args[0], steps), matchers, scan)
 
     def _date(self, node: Call, steps: Steps) -> VectorOperator:
         if not node.args:
