@@ -1,0 +1,274 @@
+"""Histogram columns into kernels and out of them."""
+
+# Design: a reader writes the bucket numbers of the layouts out once, so that a row is a few pointers; a sink appends to
+# growing arrays and interns layouts by their bytes: header, numbers, bounds.
+
+import numpy as np
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.string cimport memcpy, memset
+
+from pythanos._arena cimport append, intern_bytes, release, release_interner, reserve, seal
+from pythanos._hash cimport xxh64
+from pythanos._histogram_value cimport CUSTOM, Value, View, view_of
+
+from pythanos.errors import CorruptData
+from pythanos.model.histogram import HistogramColumns, HistogramLayouts
+
+cdef struct LayoutKey:
+    double zero_threshold
+    int32_t schema
+    int32_t positive
+    int32_t negative
+    int32_t bounds
+
+
+cdef int64_t _write_numbers(
+    const int64_t[::1] span_start, const int64_t[::1] negative_start, const int32_t[::1] offset,
+    const uint32_t[::1] length, const int64_t[::1] index_start, int32_t[::1] index,
+) noexcept nogil:
+    """The bucket numbers of all layouts; -1, or a layout whose spans do not rise or do not fit."""
+    cdef int64_t layout, span, at, number, k, layouts = negative_start.shape[0]
+    for layout in range(layouts):
+        if not span_start[layout] <= negative_start[layout] <= span_start[layout + 1]:
+            return layout
+        at = index_start[layout]
+        number = 0
+        for span in range(span_start[layout], span_start[layout + 1]):
+            if span == negative_start[layout]:
+                number = 0
+            elif offset[span] < 0 and span > span_start[layout]:
+                return layout
+            number += offset[span]
+            if number < -0x7FFFFFFF or number + length[span] > 0x7FFFFFFF or at + length[span] > index_start[layout + 1]:
+                return layout
+            for k in range(length[span]):
+                index[at] = <int32_t>(number + k)
+                at += 1
+            number += length[span]
+        if at != index_start[layout + 1]:
+            return layout
+    return -1
+
+
+cdef bint _rows_fit(
+    const int32_t[::1] layout, const int64_t[::1] bucket_start, const int64_t[::1] index_start, int64_t buckets
+) noexcept nogil:
+    """Whether every row has a layout and no more buckets than that or than there are."""
+    cdef int64_t row, total
+    for row in range(layout.shape[0]):
+        if not 0 <= layout[row] < index_start.shape[0] - 1:
+            return False
+        total = bucket_start[row + 1] - bucket_start[row]
+        if total < 0 or bucket_start[row] < 0 or bucket_start[row + 1] > buckets:
+            return False
+        if total > index_start[layout[row] + 1] - index_start[layout[row]]:
+            return False
+    return True
+
+
+cdef class HistogramReader:
+    def __init__(self, columns, *, bint any_schema=False):
+        """Raises CorruptData for columns that contradict themselves, or whose schemas PromQL does not know."""
+        layouts = columns.layouts
+        schema = layouts.schema
+        known = (schema == CUSTOM) | ((schema >= -4) & (schema <= (52 if any_schema else 8)))
+        if not known.all():
+            raise CorruptData("native histogram", 0, "unknown schema")
+        index_start = np.zeros(len(layouts) + 1, np.int64)
+        np.cumsum(layouts.positive_buckets + layouts.negative_buckets, out=index_start[1:])
+        index = np.empty(int(index_start[len(layouts)]), np.int32)
+        # Casts only where the layers above made other arrays; otherwise these are views.
+        arrays = [
+            np.ascontiguousarray(array, dtype)
+            for array, dtype in (
+                (columns.count, np.float64), (columns.zero_count, np.float64), (columns.sum, np.float64),
+                (columns.reset_hint, np.uint8), (columns.layout, np.int32), (columns.bucket_start, np.int64),
+                (columns.buckets, np.float64), (schema, np.int32), (layouts.zero_threshold, np.float64),
+                (layouts.bound_start, np.int64), (layouts.bounds, np.float64), (layouts.positive_buckets, np.int64),
+                (index_start, np.int64), (index, np.int32),
+            )
+        ]
+        cdef int64_t size = len(columns)
+        if min(len(arrays[i]) for i in range(5)) < size or len(arrays[5]) <= size:
+            raise ValueError("columns of different lengths")
+        if _write_numbers(
+            layouts.span_start, layouts.negative_start, layouts.span_offset, layouts.span_length, index_start, index
+        ) >= 0 or not _rows_fit(arrays[4][:size], arrays[5], index_start, len(arrays[6])):
+            raise CorruptData("native histogram", 0, "spans and buckets do not fit")
+        self.held = arrays
+        self._point(size)
+
+    cdef void _point(self, int64_t size) except *:
+        cdef Rows* r = &self.rows
+        r.size = size
+        r.count, r.zero_count = <const double*>_at(self.held[0]), <const double*>_at(self.held[1])
+        r.sum = <const double*>_at(self.held[2])
+        r.hint, r.layout = <const uint8_t*>_at(self.held[3]), <const int32_t*>_at(self.held[4])
+        r.bucket_start, r.buckets = <const int64_t*>_at(self.held[5]), <const double*>_at(self.held[6])
+        r.schema, r.zero_threshold = <const int32_t*>_at(self.held[7]), <const double*>_at(self.held[8])
+        r.bound_start, r.bounds = <const int64_t*>_at(self.held[9]), <const double*>_at(self.held[10])
+        r.positive = <const int64_t*>_at(self.held[11])
+        r.index_start, r.index = <const int64_t*>_at(self.held[12]), <const int32_t*>_at(self.held[13])
+
+
+cdef const void* _at(array) except? NULL:
+    """Where the data of an array begins; something that is not NULL for an empty one, too."""
+    cdef const uint8_t[::1] raw = array.view(np.uint8)
+    return &raw[0] if raw.shape[0] else <const void*>&_EMPTY
+
+
+cdef double _EMPTY = 0
+
+
+cdef bint put_view(Sink* sink, const View* v) noexcept nogil:
+    """Appends a row; False where memory is short."""
+    cdef LayoutKey key
+    cdef Py_ssize_t layout
+    cdef int32_t number
+    memset(&key, 0, sizeof(key))
+    key.zero_threshold, key.schema = v.zero_threshold, v.schema
+    key.positive, key.negative = <int32_t>v.positive.size, <int32_t>v.negative.size
+    key.bounds = <int32_t>v.bound_count
+    sink.key.size = 0
+    if not (
+        append(&sink.key, <const uint8_t*>&key, sizeof(key))
+        and append(&sink.key, <const uint8_t*>v.bounds, v.bound_count * sizeof(double))
+        and append(&sink.key, <const uint8_t*>v.positive.index, v.positive.size * sizeof(int32_t))
+        and append(&sink.key, <const uint8_t*>v.negative.index, v.negative.size * sizeof(int32_t))
+    ):
+        return False
+    layout = intern_bytes(&sink.layouts, sink.key.data, sink.key.size, xxh64(sink.key.data, sink.key.size, 0))
+    if layout < 0:
+        return False
+    number = <int32_t>layout
+    cdef int64_t end = (sink.buckets.size // <int64_t>sizeof(double)) + v.positive.size + v.negative.size
+    if not (
+        append(&sink.count, <const uint8_t*>&v.count, sizeof(double))
+        and append(&sink.zero_count, <const uint8_t*>&v.zero_count, sizeof(double))
+        and append(&sink.sum, <const uint8_t*>&v.sum, sizeof(double))
+        and append(&sink.hint, &v.hint, 1)
+        and append(&sink.layout, <const uint8_t*>&number, sizeof(int32_t))
+        and append(&sink.buckets, <const uint8_t*>v.positive.count, v.positive.size * sizeof(double))
+        and append(&sink.buckets, <const uint8_t*>v.negative.count, v.negative.size * sizeof(double))
+        and append(&sink.bucket_start, <const uint8_t*>&end, sizeof(int64_t))
+    ):
+        return False
+    sink.size += 1
+    return True
+
+
+cdef bint put_value(Sink* sink, const Value* h) noexcept nogil:
+    """Appends a value as it is, without its compensation."""
+    cdef View v = view_of(h)
+    return put_view(sink, &v)
+
+
+cdef bint put_nothing(Sink* sink) noexcept nogil:
+    """Appends an empty histogram, for a row that has no result."""
+    cdef View v
+    memset(&v, 0, sizeof(View))
+    return put_view(sink, &v)
+
+
+cdef void release_sink(Sink* sink) noexcept nogil:
+    release(&sink.count)
+    release(&sink.zero_count)
+    release(&sink.sum)
+    release(&sink.hint)
+    release(&sink.layout)
+    release(&sink.bucket_start)
+    release(&sink.buckets)
+    release(&sink.key)
+    release_interner(&sink.layouts)
+    sink.size = 0
+
+
+cdef object _sealed(Growing* growing, dtype):
+    if growing.size == 0:
+        return np.zeros(0, dtype)
+    return np.frombuffer(seal(growing), dtype)
+
+
+cdef inline LayoutKey _key(const Interner* layouts, int64_t number) noexcept nogil:
+    cdef LayoutKey key
+    memcpy(&key, layouts.bytes.data + layouts.offset[number], sizeof(key))
+    return key
+
+
+cdef int64_t _write_spans(
+    const uint8_t* numbers, int64_t size, int32_t[::1] offset, uint32_t[::1] length, int64_t at
+) noexcept nogil:
+    """The spans of one side from `at` on; returns where they end."""
+    cdef int64_t i
+    cdef int32_t number, behind = 0
+    for i in range(size):
+        memcpy(&number, numbers + i * 4, 4)
+        if i and number == behind:
+            length[at - 1] += 1
+        else:
+            offset[at] = number - behind
+            length[at] = 1
+            at += 1
+        behind = number + 1
+    return at
+
+
+cdef object _layouts_of(const Interner* interner):
+    cdef int64_t i, n = interner.count, at = 0, numbers = 0
+    cdef LayoutKey key
+    cdef const uint8_t* data
+    schema, threshold = np.empty(n, np.int32), np.empty(n, np.float64)
+    span_start, negative_start = np.zeros(n + 1, np.int64), np.empty(n, np.int64)
+    positive, negative = np.empty(n, np.int64), np.empty(n, np.int64)
+    bound_start = np.zeros(n + 1, np.int64)
+    cdef int32_t[::1] schemas = schema
+    cdef double[::1] thresholds = threshold
+    cdef int64_t[::1] starts = span_start, middles = negative_start, ups = positive, downs = negative, ends = bound_start
+    for i in range(n):
+        key = _key(interner, i)
+        schemas[i], thresholds[i], ups[i], downs[i] = key.schema, key.zero_threshold, key.positive, key.negative
+        ends[i + 1] = ends[i] + key.bounds
+        numbers += key.positive + key.negative
+    span_offset, span_length, bounds = np.empty(numbers, np.int32), np.empty(numbers, np.uint32), np.empty(ends[n])
+    cdef int32_t[::1] offset = span_offset
+    cdef uint32_t[::1] length = span_length
+    cdef double[::1] bound = bounds
+    with nogil:
+        for i in range(n):
+            data = interner.bytes.data + interner.offset[i] + sizeof(LayoutKey)
+            if ends[i + 1] > ends[i]:
+                memcpy(&bound[ends[i]], data, (ends[i + 1] - ends[i]) * sizeof(double))
+            data += (ends[i + 1] - ends[i]) * sizeof(double)
+            at = _write_spans(data, ups[i], offset, length, at)
+            middles[i] = at
+            at = _write_spans(data + ups[i] * 4, downs[i], offset, length, at)
+            starts[i + 1] = at
+    return HistogramLayouts(
+        schema, threshold, span_start, negative_start, span_offset[:at].copy(), span_length[:at].copy(), bound_start,
+        bounds, positive, negative,
+    )
+
+
+cdef object columns_of(Sink* sink):
+    """The rows as HistogramColumns of one series, without times; the sink is empty afterwards.
+
+    All arrays but those of the layouts and ``reset_hint`` are read-only.
+    """
+    cdef int64_t size = sink.size
+    layouts = _layouts_of(&sink.layouts)
+    columns = HistogramColumns(
+        np.array([0, size], np.int64),
+        np.zeros(1, np.uint8),
+        np.zeros(size, np.int64),
+        _sealed(&sink.count, np.float64),
+        _sealed(&sink.zero_count, np.float64),
+        _sealed(&sink.sum, np.float64),
+        _sealed(&sink.hint, np.uint8).copy(),
+        _sealed(&sink.layout, np.int32),
+        layouts,
+        np.concatenate((np.zeros(1, np.int64), _sealed(&sink.bucket_start, np.int64))),
+        _sealed(&sink.buckets, np.float64),
+    )
+    release_sink(sink)
+    return columns
