@@ -24,7 +24,7 @@ class Annotation:
     start: int
 
     def merged(self, other: Annotation) -> Annotation:
-        """Of two with the same text, the first is kept."""
+        """One of two with the same text, of which ``other`` was found before: the later position is kept."""
         return self
 
     def render(self, query: str) -> str:
@@ -100,7 +100,7 @@ class Annotations:
     def add(self, annotation: Annotation) -> None:
         key = annotation.render("")
         known = self._found.get(key)
-        self._found[key] = annotation if known is None else known.merged(annotation)
+        self._found[key] = annotation if known is None else annotation.merged(known)
 
     def extend(self, annotations: Iterable[Annotation]) -> None:
         for annotation in annotations:

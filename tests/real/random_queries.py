@@ -77,7 +77,9 @@ _DEFAULTS = {
     "predict_linear": ("60", "3600", "-600", "0"),
     "double_exponential_smoothing": ("0.1", "0.5", "0.9", "0.01"),
 }
-_BUCKETS = ("histogram_quantile", "histogram_fraction")
+# info() wants metrics of its own; the others are for duration expressions or are behind other flags.
+_NOT_DRAWN = ("info", "start", "end", "step", "range", "max_of", "min_of", "start_timestamp")
+_BUCKETS = ("histogram_quantile", "histogram_fraction", "histogram_quantiles")
 
 
 def known_functions(version: tuple[int, int]) -> list[Function]:
@@ -85,7 +87,7 @@ def known_functions(version: tuple[int, int]) -> list[Function]:
     return [
         function
         for function in FUNCTIONS.values()
-        if tuple(int(part) for part in function.since.split(".")) <= version and function.name != "info"
+        if tuple(int(part) for part in function.since.split(".")) <= version and function.name not in _NOT_DRAWN
     ]
 
 
