@@ -23,9 +23,10 @@ ALLOWED = {
     "storeapi": KERNELS,
     "block": KERNELS | {"objstore", "tsdb"},
     "gateway": KERNELS | {"objstore", "tsdb", "block", "storeapi"},
-    "query": KERNELS | {"storeapi", "promql"},
+    "query": KERNELS | {"storeapi", "promql", "discovery"},
+    "discovery": MODEL,
     "runtime": KERNELS,
-    "rpc": KERNELS | {"storeapi", "query", "gateway", "runtime"},
+    "rpc": KERNELS | {"discovery", "storeapi", "query", "gateway", "runtime"},
     "web": KERNELS | {"objstore", "tsdb", "block", "storeapi", "promql", "query", "gateway", "runtime"},
 }
 ALLOWED["daemons"] = set().union(*ALLOWED.values()) | {"rpc", "web", "gateway", "query", "runtime"}
@@ -40,6 +41,8 @@ ONLY_IN = {
     "grpc_health": {"rpc"},
     "grpc_reflection": {"rpc"},
     "google": {"rpc"},
+    "cryptography": {"rpc"},
+    "dns": {"discovery"},
     "botocore": {"objstore"},
     "click": {"tools", "testing"},
     "rich": {"tools"},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,28 +12,31 @@ from twisted.internet import defer
 from twisted.internet.threads import deferToThreadPool
 
 from pythanos.config import Composed, flatten
+from pythanos.context import RequestContext
 from pythanos.daemons.http import HTTPParts, build_http
 from pythanos.daemons.launch import Daemon, DaemonStack, make_service
 from pythanos.daemons.options import DaemonOptions
 from pythanos.daemons.querying import QueryParts, QuerySection, build_query
 from pythanos.daemons.sections import GRPCConfig, SelectorSection, ServiceConfig
+from pythanos.discovery.dns_provider import DNSMetrics, DNSProvider, open_resolver
+from pythanos.query.client_config import GRPCClientConfig
 from pythanos.query.config import DiscoveryConfig
+from pythanos.query.endpoint_discovery import EndpointDiscovery
 from pythanos.query.endpoint_metrics import EndpointMetrics
-from pythanos.query.endpoints import EndpointSet, EndpointSpec
-from pythanos.query.file_sd import FileDiscovery
-from pythanos.rpc.client import RemoteStore
+from pythanos.query.endpoints import EndpointSet
+from pythanos.rpc.client import connect
 from pythanos.rpc.info_servicer import SERVICE as INFO_SERVICE
 from pythanos.rpc.info_servicer import InfoServicer
 from pythanos.rpc.server import GRPCServer, ServerLimits
 from pythanos.rpc.service import GRPCService
 from pythanos.rpc.store_servicer import SERVICE as STORE_SERVICE
 from pythanos.rpc.store_servicer import StoreServicer
-from pythanos.runtime.clock import Clock
 from pythanos.runtime.loops import Loop, LoopMetrics
 from pythanos.runtime.platform import Platform
 from pythanos.runtime.workers import DataPlane
 from pythanos.storeapi.external_labels import TsdbSelector
 from pythanos.storeapi.proxy import ProxyMetrics, ProxyStore
+from pythanos.units import Duration
 from pythanos.web.api.stores import StoresAPI
 from pythanos.web.pages import Pages
 from pythanos.workers import ThreadPool, Workers
@@ -58,6 +62,7 @@ class QueryDaemonConfig(Composed, frozen=True):
     grpc: QueryGRPCConfig
     query: QuerySection
     discovery: DiscoveryConfig
+    client: GRPCClientConfig
     selector: SelectorSection
 
 
@@ -68,6 +73,7 @@ class QueryDaemonParts:
     endpoints: EndpointSet
     connections: Connections
     updates: Loop
+    lookups: Loop
     proxy: ProxyStore
     query: QueryParts
     grpc: GRPCService
@@ -80,6 +86,7 @@ class QueryDaemonParts:
             self.data_plane,
             self.connections,
             self.updates,
+            self.lookups,
             self.http.pool,
             self.grpc,
             self.http.doors,
@@ -111,23 +118,30 @@ def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
         ThreadPool("endpoint-info", INFO_THREADS),
         ThreadPool("streams", STREAM_THREADS),
     )
+    found = build_discovery(config, platform)
     endpoints = EndpointSet(
-        specs_of(discovery, clock),
-        RemoteStore,
+        found.specs,
+        connect,
         info_pool,
         EndpointMetrics(registry),
         now_ms=clock.now_ms,
         times=discovery.endpoint_times(config.query.query.timeout),
     )
-    updates = Loop(
-        "endpoints",
-        discovery.endpoint_section.info_timeout.seconds,
-        endpoints.update,
-        reactor=platform.reactor,
-        clock=clock,
-        metrics=LoopMetrics(registry),
-        rng=platform.random,
-    )
+    loops = LoopMetrics(registry)
+
+    def loop(name: str, interval: Duration, job: Callable[[RequestContext], None]) -> Loop:
+        return Loop(
+            name,
+            interval.seconds,
+            job,
+            reactor=platform.reactor,
+            clock=clock,
+            metrics=loops,
+            rng=platform.random,
+        )
+
+    updates = loop("endpoints", discovery.endpoint_section.info_timeout, endpoints.update)
+    lookups = loop("endpoint lookups", discovery.store.sd_dns_interval, found.resolve)
     proxy = ProxyStore(
         endpoints.endpoints,
         stream_pool,
@@ -150,18 +164,24 @@ def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
     )
     connections = Connections(endpoints, (info_pool, stream_pool), platform.reactor)
     grpc = build_grpc(config.grpc, proxy, platform)
-    return QueryDaemonParts(http, DataPlane(workers), endpoints, connections, updates, proxy, query, grpc)
+    return QueryDaemonParts(http, DataPlane(workers), endpoints, connections, updates, lookups, proxy, query, grpc)
 
 
-def specs_of(discovery: DiscoveryConfig, clock: Clock) -> Any:
-    """What EndpointSet asks for the endpoints there should be: those of the configuration, then those of the files."""
-    files = FileDiscovery(discovery.store.sd_files, discovery.store.sd_interval)
+def build_discovery(config: QueryDaemonConfig, platform: Platform) -> EndpointDiscovery:
+    """Whom there is to ask, from the configuration, files and DNS."""
+    store = config.discovery.store
 
-    def specs() -> list[EndpointSpec]:
-        found = files.addresses(clock.now_ms())
-        return [*discovery.static_specs(), *(EndpointSpec(address) for address in found)]
+    def provider(prefix: str) -> DNSProvider:
+        return DNSProvider(lambda: open_resolver(store.sd_dns_resolver), DNSMetrics(prefix, platform.registry))
 
-    return specs
+    return EndpointDiscovery(
+        config.discovery,
+        config.client.tls(),
+        endpoints=provider("thanos_query_endpoints"),
+        groups=provider("thanos_query_endpoint_groups"),
+        now_ms=platform.clock.now_ms,
+        environment=os.environ,
+    )
 
 
 def build_grpc(config: GRPCConfig, proxy: ProxyStore, platform: Platform) -> GRPCService:

@@ -8,7 +8,8 @@ from pythanos.config import FileOrContent, Section
 from pythanos.errors import ConfigError
 from pythanos.model.relabel import SELECTOR_ACTIONS, RelabelRule, check_rules
 from pythanos.objstore.opening import BucketConfig
-from pythanos.rpc.tls import ServerTLSConfig
+from pythanos.rpc.tls.server import ServerTLSConfig
+from pythanos.tls import TLSVersion
 from pythanos.units import Duration
 from pythanos.web.server import GRACE, HTTPConfig, WebConfig, parse_address
 from pythanos.web.site import SiteOptions
@@ -56,6 +57,7 @@ class GRPCConfig(Section, frozen=True):
     grpc_server_tls_cert: str = ""
     grpc_server_tls_key: str = ""
     grpc_server_tls_client_ca: str = ""
+    grpc_server_tls_min_version: TLSVersion = "1.3"
     grpc_server_max_connection_age: Duration = Duration(3_600_000)
 
     def __post_init__(self) -> None:
@@ -63,7 +65,10 @@ class GRPCConfig(Section, frozen=True):
 
     def tls(self) -> ServerTLSConfig:
         return ServerTLSConfig(
-            cert=self.grpc_server_tls_cert, key=self.grpc_server_tls_key, client_ca=self.grpc_server_tls_client_ca
+            cert=self.grpc_server_tls_cert,
+            key=self.grpc_server_tls_key,
+            client_ca=self.grpc_server_tls_client_ca,
+            min_version=self.grpc_server_tls_min_version,
         )
 
 

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import json
+from typing import Literal
+
 import msgspec
 
 from pythanos.config import Section
-from pythanos.query.endpoints import EndpointSpec, EndpointTimes
+from pythanos.discovery.lookups import is_dynamic
+from pythanos.query.client_config import ClientConfig
+from pythanos.query.endpoints import EndpointTimes
 from pythanos.units import Duration
-
-DNS_PREFIXES = ("dns+", "dnssrv+", "dnssrvnoa+", "dnsdualstack+")
 
 
 class EndpointEntry(Section, frozen=True):
-    """One entry of the endpoint service discovery file."""
+    """One endpoint; ``group`` is one connection balanced over all addresses, ``service_config`` gRPC's JSON for it."""
 
     address: str
     strict: bool = False
+    group: bool = False
+    service_config: str = ""
+    client_config: ClientConfig = ClientConfig()
+
+    def __post_init__(self) -> None:
+        if self.strict and is_dynamic(self.address):
+            raise ValueError(
+                f"{self.address} is a dynamically specified endpoint i.e. it uses SD and that is not permitted"
+                " under strict mode."
+            )
+        if self.service_config and not self.group:
+            raise ValueError(f"{self.address} service_config is only valid for endpoint groups.")
+        if self.service_config:
+            try:
+                json.loads(self.service_config)
+            except ValueError as error:
+                raise ValueError(f"{self.address} service_config is not JSON: {error}") from error
 
 
 class EndpointSdConfig(Section, frozen=True):
     """The content of ``endpoint.sd_config``."""
 
+    default_client_config: ClientConfig = ClientConfig()
     endpoints: tuple[EndpointEntry, ...] = ()
 
 
@@ -30,16 +51,23 @@ class EndpointSection(Section, frozen=True):
     addresses: tuple[str, ...] = ()
     sd_config_file: str = ""
     sd_config: EndpointSdConfig | None = None
+    sd_config_reload_interval: Duration = Duration(300_000)
     info_timeout: Duration = Duration(5_000)
 
 
 class EndpointsSection(Section, frozen=True):
-    """``store``: discovery by files, and patience with endpoints."""
+    """``store``: discovery by files and DNS, and patience with endpoints."""
 
     sd_files: tuple[str, ...] = ()
     sd_interval: Duration = Duration(300_000)
+    sd_dns_interval: Duration = Duration(30_000)
+    sd_dns_resolver: Literal["golang", "miekgdns"] = "miekgdns"
     unhealthy_timeout: Duration = Duration(300_000)
     response_timeout: Duration = Duration(0)
+
+    def __post_init__(self) -> None:
+        if self.sd_dns_interval <= 0:
+            raise ValueError("sd_dns_interval must be more than 0")
 
 
 class DiscoveryConfig(Section, frozen=True):
@@ -47,32 +75,33 @@ class DiscoveryConfig(Section, frozen=True):
 
     endpoint: tuple[str, ...] | EndpointSection = EndpointSection()
     endpoint_strict: tuple[str, ...] = ()
+    endpoint_group: tuple[str, ...] = ()
+    endpoint_group_strict: tuple[str, ...] = ()
     store: EndpointsSection = EndpointsSection()
     selector_label: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for spec in self.static_specs():
-            if spec.address.startswith(DNS_PREFIXES) and spec.strict:
-                raise ValueError(
-                    f"{spec.address} is a dynamically specified endpoint i.e. it uses SD and that is not permitted"
-                    " under strict mode."
-                )
-            if spec.address.startswith(DNS_PREFIXES):
-                raise ValueError(f"{spec.address}: discovery by DNS is not supported, list the addresses")
+        # For the checks of what the flags give.
+        self.entries(EndpointSdConfig())
 
     @property
     def endpoint_section(self) -> EndpointSection:
         return self.endpoint if isinstance(self.endpoint, EndpointSection) else EndpointSection(addresses=self.endpoint)
 
-    def static_specs(self) -> tuple[EndpointSpec, ...]:
-        """The endpoints that stand in the configuration itself, in Thanos' order: the file's, the plain, the strict."""
-        section = self.endpoint_section
-        entries = section.sd_config.endpoints if section.sd_config is not None else ()
-        return (
-            *(EndpointSpec(entry.address, entry.strict) for entry in entries),
-            *(EndpointSpec(address) for address in section.addresses),
-            *(EndpointSpec(address, True) for address in self.endpoint_strict),
+    def entries(self, listed: EndpointSdConfig) -> tuple[EndpointEntry, ...]:
+        """All endpoints in Thanos' order: those of endpoint.sd_config, then the flags'. Raises ValueError."""
+        flags = (
+            (self.endpoint_section.addresses, False, False),
+            (self.endpoint_group, True, False),
+            (self.endpoint_strict, False, True),
+            (self.endpoint_group_strict, True, True),
         )
+        given = (
+            EndpointEntry(address=address, group=group, strict=strict)
+            for addresses, group, strict in flags
+            for address in addresses
+        )
+        return (*listed.endpoints, *given)
 
     def endpoint_times(self, query_timeout_ms: int) -> EndpointTimes:
         return EndpointTimes(self.endpoint_section.info_timeout, self.store.unhealthy_timeout, query_timeout_ms)

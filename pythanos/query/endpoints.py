@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pythanos.context import RequestContext
-from pythanos.errors import PythanosError
+from pythanos.errors import ConfigError, PythanosError
 from pythanos.model.matchers import quote
 from pythanos.model.timerange import MAX_TIME_MS, MIN_TIME_MS
 from pythanos.query.endpoint_metrics import EndpointMetrics, EndpointNode
+from pythanos.query.fanout.clients import PromAPI
 from pythanos.storeapi.proxy import Endpoint
 from pythanos.storeapi.store import Store, StoreInfo
+from pythanos.tls import CLEARTEXT, ClientTLS
 from pythanos.workers import Pool
 
 log = logging.getLogger(__name__)
@@ -44,15 +46,33 @@ class EndpointClient(Store, Protocol):
     def fetch_info(self, ctx: RequestContext) -> Announcement:
         """Asks what the endpoint is, until the deadline of ``ctx``."""
 
+    @property
+    def promapi(self) -> PromAPI:
+        """What it can be asked besides series."""
+
+    def is_outdated(self) -> bool:
+        """Whether a new connection would use other certificates than this one."""
+
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """An address to connect to. A strict endpoint is asked whether or not it answers Info."""
+    """An endpoint and how to connect to it. A strict one is asked whether or not it answers Info.
+
+    ``members`` are the addresses of a group, over which its calls are balanced as gRPC's ``service_config`` says;
+    None for an endpoint that is its own address.
+    """
 
     address: str
     strict: bool = False
+    tls: ClientTLS = CLEARTEXT
+    members: tuple[str, ...] | None = None
+    service_config: str = ""
+
+    def connects_like(self, other: EndpointSpec) -> bool:
+        """Whether a connection made for ``other`` can go on for this one."""
+        return (self.tls, self.members, self.service_config) == (other.tls, other.members, other.service_config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +133,7 @@ class EndpointSet:
     def __init__(
         self,
         specs: Callable[[], Iterable[EndpointSpec]],
-        connect: Callable[[str], EndpointClient],
+        connect: Callable[[EndpointSpec], EndpointClient],
         pool: Pool,
         metrics: EndpointMetrics,
         *,
@@ -202,15 +222,28 @@ class EndpointSet:
         return list(unique.values())
 
     def _polled(self, ctx: RequestContext, specs: Sequence[EndpointSpec]) -> Iterable[_Known]:
-        jobs = []
-        for spec in specs:
-            before = self._known.get(spec.address)
-            if before is None:
-                before = _Known(spec, self._connect(spec.address), self._now_ms())
-            jobs.append(self._pool.submit(self._poll, ctx, replace(before, spec=spec)))
-        return (job.result() for job in jobs)
+        jobs = [self._pool.submit(self._poll, ctx, spec) for spec in specs]
+        return (known for job in jobs if (known := job.result()) is not None)
 
-    def _poll(self, ctx: RequestContext, known: _Known) -> _Known:
+    def _connected(self, spec: EndpointSpec) -> _Known | None:
+        """The endpoint as it is known, over a new connection where it has none or another one is needed."""
+        before = self._known.get(spec.address)
+        if before is not None and spec.connects_like(before.spec) and not before.client.is_outdated():
+            return replace(before, spec=spec)
+        try:
+            client = self._connect(spec)
+        except ConfigError as error:
+            log.error("skipping endpoint due to TLS configuration error: %s: %s", spec.address, error)
+            return before
+        if before is None:
+            return _Known(spec, client, self._now_ms())
+        log.info("connecting to endpoint anew: %s", spec.address)
+        return replace(before, spec=spec, client=client)
+
+    def _poll(self, ctx: RequestContext, spec: EndpointSpec) -> _Known | None:
+        known = self._connected(spec)
+        if known is None:
+            return None
         part = ctx.child(timeout_seconds=self._times.info_timeout_ms / 1000)
         try:
             answer = known.client.fetch_info(part)
@@ -238,11 +271,13 @@ class EndpointSet:
     def _retire(self, polled: Sequence[_Known], known: Mapping[str, _Known], now: int) -> None:
         """Disconnects what was never used at once, and what was, when its streams must have ended (QU-5)."""
         for one in polled:
-            if one.spec.address not in known and one.spec.address not in self._known:
+            users = (known.get(one.spec.address), self._known.get(one.spec.address))
+            if all(user is None or user.client is not one.client for user in users):
                 one.client.close()
         for address, one in self._known.items():
             if address not in known:
                 log.info("removing endpoint because it's unhealthy or does not exist: %s", address)
+            if address not in known or known[address].client is not one.client:
                 self._closing.append((now + self._times.close_delay_ms, one.client))
         for _, client in (due := [entry for entry in self._closing if entry[0] <= now]):
             client.close()

@@ -10,19 +10,16 @@ import grpc
 from pythanos._wire import NotCanonical, decode_series
 from pythanos.context import RequestContext
 from pythanos.errors import CorruptData
+from pythanos.query.endpoints import EndpointSpec
 from pythanos.rpc import codec
 from pythanos.rpc.calls import metadata_of
+from pythanos.rpc.channels import Connection, open_connection
 from pythanos.rpc.errors import error_of
 from pythanos.rpc.pb import info_pb2, store_pb2
-from pythanos.rpc.tls import ClientTLSConfig, client_credentials
+from pythanos.rpc.promapi.client import RemotePromAPI
 from pythanos.storeapi.batches import SeriesFrame, StoreWarning
 from pythanos.storeapi.requests import LabelNamesRequest, LabelsAnswer, LabelValuesRequest, SeriesRequest
 from pythanos.storeapi.store import StoreInfo
-
-UNLIMITED_BYTES = -1
-KEEPALIVE_MS = 10_000
-KEEPALIVE_TIMEOUT_MS = 5_000
-RECONNECT_BACKOFF_MS_MAX = 5_000
 
 # A server that sends series one by one costs a kernel call a message; so many bytes of messages are decoded together.
 GATHER_BYTES = 256 * 1024
@@ -39,30 +36,20 @@ class EndpointInfo:
     apis: frozenset[str]
 
 
-def open_channel(address: str, tls: ClientTLSConfig | None = None) -> grpc.Channel:
-    """A channel that connects on first use, with Thanos' keepalive and message limits. Raises ConfigError."""
-    config = tls or ClientTLSConfig()
-    options: list[tuple[str, int | str]] = [
-        ("grpc.max_send_message_length", UNLIMITED_BYTES),
-        ("grpc.max_receive_message_length", UNLIMITED_BYTES),
-        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
-        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
-        ("grpc.max_reconnect_backoff_ms", RECONNECT_BACKOFF_MS_MAX),
-    ]
-    if config.server_name:
-        options.append(("grpc.ssl_target_name_override", config.server_name))
-    credentials = client_credentials(config)
-    if credentials is None:
-        return grpc.insecure_channel(address, options)
-    return grpc.secure_channel(address, credentials, options)
+def connect(spec: EndpointSpec) -> RemoteStore:
+    """A connection to an endpoint, or to a group of them, as its specification says. Raises ConfigError."""
+    return RemoteStore(spec.address, open_connection(spec.address, spec.tls, spec.members, spec.service_config))
 
 
 class RemoteStore:
-    """One endpoint. ``info()`` is what the last ``fetch_info`` heard, and never blocks."""
+    """One endpoint. ``info()`` is what the last ``fetch_info`` heard, and never blocks; ``promapi``: its other APIs."""
 
-    def __init__(self, address: str, tls: ClientTLSConfig | None = None) -> None:
+    def __init__(self, address: str, connection: Connection | None = None) -> None:
+        """Connects to ``address`` in cleartext where no ``connection`` is given; owns it either way."""
         self.address = address
-        self._channel = open_channel(address, tls)
+        self._connection = connection or open_connection(address)
+        self._channel = self._connection.channel
+        self._failed = False
         self._series: Callable[..., grpc.Call] = self._channel.unary_stream(
             "/thanos.Store/Series", store_pb2.SeriesRequest.SerializeToString
         )
@@ -80,6 +67,7 @@ class RemoteStore:
             "/thanos.info.Info/Info", info_pb2.InfoRequest.SerializeToString, info_pb2.InfoResponse.FromString
         )
         self._announced = StoreInfo((), 0, 0)
+        self.promapi = RemotePromAPI(self._channel, address)
 
     def info(self) -> StoreInfo:
         return self._announced
@@ -94,7 +82,9 @@ class RemoteStore:
                 metadata=metadata_of(ctx),
             )
         except grpc.RpcError as error:
+            self._failed = True
             raise error_of(error, self.address, ctx) from error
+        self._failed = False
         store = codec.store_info_from_proto(answer) if answer.HasField("store") else None
         if store is not None:
             self._announced = store
@@ -149,6 +139,10 @@ class RemoteStore:
         except grpc.RpcError as error:
             raise error_of(error, self.address, ctx) from error
         return LabelsAnswer(tuple(answer.values), tuple(answer.warnings))
+
+    def is_outdated(self) -> bool:
+        """Whether the certificates have changed that this connection was opened with. May block for a connection."""
+        return self._connection.is_outdated() or (self._failed and self._connection.shows_another())
 
     def close(self) -> None:
         self._channel.close()

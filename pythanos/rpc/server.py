@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from pythanos.errors import ConfigError
 from pythanos.rpc.metrics import MetricsInterceptor, ServerMetrics
-from pythanos.rpc.tls import ServerTLSConfig, server_credentials
+from pythanos.rpc.tls.server import ServerTLSConfig, server_credentials
 
 UNLIMITED_BYTES = -1
 KEEPALIVE_MS = 10_000

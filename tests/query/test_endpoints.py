@@ -6,11 +6,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pythanos.context import RequestContext
-from pythanos.errors import EndpointUnavailable, QueryCanceled
+from pythanos.errors import ConfigError, EndpointUnavailable, QueryCanceled
 from pythanos.query.endpoint_metrics import EndpointMetrics, EndpointNode
 from pythanos.query.endpoints import EndpointSet, EndpointSpec, EndpointTimes, label_sets_text
 from pythanos.storeapi.store import StoreInfo
 from pythanos.testing.fake_store import FakeStore
+from pythanos.tls import ClientTLS
 from pythanos.workers import InlinePool
 
 MINUTE_MS = 60_000
@@ -30,6 +31,10 @@ class Client(FakeStore):
     answer: object = None
     timeouts: list = field(default_factory=list)
     disconnected: int = 0
+    outdated: bool = False
+
+    def is_outdated(self):
+        return self.outdated
 
     def fetch_info(self, ctx):
         self.timeouts.append(ctx.remaining_seconds())
@@ -62,8 +67,11 @@ class Fleet:
             times=EndpointTimes(5_000, 5 * MINUTE_MS, 2 * MINUTE_MS),
         )
 
-    def connect(self, address):
+    def connect(self, spec):
+        address = spec.address
         self.connected.append(address)
+        if isinstance(self.answers[address], ConfigError):
+            raise self.answers[address]
         self.clients[address] = Client(answer=self.answers[address])
         return self.clients[address]
 
@@ -225,3 +233,46 @@ def test_long_label_sets_are_cut_and_other_labels_can_be_chosen():
 
 def test_label_sets_are_printed_as_go_prints_them():
     assert label_sets_text([{"b": "2", "a": 'x"'}, {"a": "1"}]) == '{a="1"},{a="x\\"", b="2"}'
+
+
+def test_an_endpoint_is_connected_to_anew_when_its_tls_changes():
+    """Running streams end on the old connection, which is closed when they must have (QU-5)."""
+    fleet = Fleet(a=SIDECAR)
+    fleet.update("a")
+    first = fleet.clients["a"]
+    assert fleet.update(EndpointSpec("a", tls=ClientTLS(enabled=True)), at=1000) == ["a"]
+    second = fleet.clients["a"]
+    assert second is not first and not first.disconnected
+    fleet.update(at=1000 + 6 * MINUTE_MS)
+    assert (first.disconnected, second.disconnected) == (1, 0)
+    assert fleet.connected == ["a", "a"]
+
+
+def test_an_endpoint_is_connected_to_anew_when_its_certificates_are_replaced():
+    """XC-31: without a restart."""
+    fleet = Fleet(a=SIDECAR)
+    fleet.update("a")
+    first = fleet.clients["a"]
+    first.outdated = True
+    fleet.update()
+    assert fleet.clients["a"] is not first
+    fleet.update()
+    assert fleet.connected == ["a", "a"]
+
+
+def test_a_new_connection_that_does_not_answer_replaces_the_old_one_once():
+    """What is known of the endpoint stays, as for any that stops answering."""
+    fleet = Fleet(a=SIDECAR)
+    fleet.update("a")
+    fleet.answers["a"] = DOWN
+    assert fleet.update(EndpointSpec("a", tls=ClientTLS(enabled=True))) == []
+    assert fleet.set.statuses()[0].component == "sidecar"
+    assert fleet.clients["a"].disconnected == 0
+
+
+def test_an_endpoint_with_unusable_tls_files_is_skipped():
+    """The others are asked nevertheless; one that is connected already stays so."""
+    fleet = Fleet(a=ConfigError("a.pem", "", "no such file"), b=SIDECAR)
+    assert fleet.update("a", "b") == ["b"]
+    fleet.answers["b"] = ConfigError("b.pem", "", "no such file")
+    assert fleet.update("a", EndpointSpec("b", tls=ClientTLS(enabled=True))) == ["b"]

@@ -18,7 +18,7 @@ from pythanos.promql.engine import Engine, EngineOptions, RangeQuery
 from pythanos.query.endpoint_metrics import EndpointMetrics
 from pythanos.query.endpoints import EndpointSet, EndpointSpec
 from pythanos.query.queryable import SelectOptions, StoreQueryable
-from pythanos.rpc.client import RemoteStore
+from pythanos.rpc.client import connect
 from pythanos.storeapi.proxy import ProxyMetrics, ProxyStore
 from pythanos.testing.block_builder import aggregate_chunk, build_block, float_chunk
 from pythanos.testing.buckets import numbered_ulid
@@ -151,7 +151,7 @@ def endpoint_set(peers):
     addresses, _ = peers
     pool = ThreadPool("streams", 8)
     endpoints = EndpointSet(
-        lambda: [EndpointSpec(address) for address in addresses], RemoteStore, pool, EndpointMetrics(), now_ms=lambda: 0
+        lambda: [EndpointSpec(address) for address in addresses], connect, pool, EndpointMetrics(), now_ms=lambda: 0
     )
     endpoints.update(RequestContext(timeout_seconds=30))
     yield endpoints, pool

@@ -27,7 +27,7 @@ from pythanos.rpc.pb import store_pb2, types_pb2
 from pythanos.rpc.server import GRPCServer
 from pythanos.rpc.store_servicer import SERVICE as STORE
 from pythanos.rpc.store_servicer import StoreServicer
-from pythanos.rpc.tls import ServerTLSConfig
+from pythanos.rpc.tls.server import ServerTLSConfig
 from pythanos.storeapi.batches import SeriesBatch, SeriesFrame, SeriesHints, StoreWarning
 from pythanos.storeapi.requests import (
     LabelNamesRequest,
@@ -241,5 +241,5 @@ def test_a_taken_port_is_one_clear_error(server):
 def test_half_of_a_certificate_pair_is_refused():
     """XC-30."""
     half = GRPCServer("127.0.0.1:0", [], registry=CollectorRegistry(), tls=ServerTLSConfig(cert="x.pem"))
-    with pytest.raises(ConfigError, match="both certificate and key"):
+    with pytest.raises(ConfigError, match="both server key and certificate"):
         half.start()

@@ -1,14 +1,17 @@
-"""TLS of the gRPC server and clients: certificate files, read again when they change (XC-30, XC-31)."""
+"""TLS of the gRPC server: certificate files, read again when they change (XC-30)."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import grpc
 
 from pythanos.config import Section
 from pythanos.errors import ConfigError
+from pythanos.rpc.tls.floor import check_min_version
+from pythanos.tls import TLSVersion
 
 
 class ServerTLSConfig(Section, frozen=True):
@@ -17,28 +20,29 @@ class ServerTLSConfig(Section, frozen=True):
     cert: str = ""
     key: str = ""
     client_ca: str = ""
+    min_version: TLSVersion = "1.3"
 
-
-class ClientTLSConfig(Section, frozen=True):
-    """How to reach an endpoint. ``ca_file`` empty means the system's roots."""
-
-    enabled: bool = False
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    server_name: str = ""
+    def check(self) -> None:
+        """Raises ConfigError for half a pair, and for a version that cannot be had."""
+        if not self.cert and not self.key:
+            if self.client_ca:
+                hint = "when a client CA is used a server key and certificate must also be provided"
+                raise ConfigError("grpc server", "grpc_server_tls_client_ca", hint)
+            return
+        if not self.cert or not self.key:
+            raise ConfigError("grpc server", "grpc_server_tls_cert", "both server key and certificate must be provided")
+        check_min_version(self.min_version, "grpc_server_tls_min_version", os.environ)
 
 
 class CertificateFiles:
-    """Certificate, key and client CA on disk; ``changed`` tells when one of them was replaced."""
+    """Certificate, key and client CA on disk; ``fetch`` tells when one of them was replaced."""
 
     def __init__(self, config: ServerTLSConfig) -> None:
         self._config = config
         self._seen: tuple[int, ...] = ()
 
     def _stamp(self) -> tuple[int, ...]:
-        names = (self._config.cert, self._config.key, self._config.client_ca)
-        return tuple(os.stat(name).st_mtime_ns for name in names if name)
+        return stamp_of(name for name in (self._config.cert, self._config.key, self._config.client_ca) if name)
 
     def load(self) -> grpc.ServerCertificateConfiguration:
         """The files as they are now. Raises OSError."""
@@ -55,33 +59,23 @@ class CertificateFiles:
             return None
 
 
+def stamp_of(names: Iterable[str]) -> tuple[int, ...]:
+    """What changes when a file is replaced or written. Raises OSError."""
+    stamps = []
+    for name in names:
+        status = os.stat(name)
+        stamps += [status.st_mtime_ns, status.st_size, status.st_ino]
+    return tuple(stamps)
+
+
 def server_credentials(config: ServerTLSConfig) -> grpc.ServerCredentials | None:
-    """None without TLS. Raises ConfigError for half a pair or a file that cannot be read."""
-    if not config.cert and not config.key:
-        if config.client_ca:
-            raise ConfigError(
-                "grpc server", "grpc_server_tls_client_ca", "needs grpc_server_tls_cert and _key beside it"
-            )
+    """None without TLS. Raises ConfigError as ``check`` does, and for a file that cannot be read."""
+    config.check()
+    if not config.cert:
         return None
-    if not config.cert or not config.key:
-        raise ConfigError("grpc server", "grpc_server_tls_cert", "both certificate and key must be given")
     files = CertificateFiles(config)
     try:
         first = files.load()
     except OSError as error:
         raise ConfigError("grpc server", "grpc_server_tls_cert", f"read {error.filename}: {error.strerror}") from error
     return grpc.dynamic_ssl_server_credentials(first, files.fetch, require_client_authentication=bool(config.client_ca))
-
-
-def client_credentials(config: ClientTLSConfig) -> grpc.ChannelCredentials | None:
-    """None for cleartext. Raises ConfigError for a file that cannot be read."""
-    if not config.enabled:
-        return None
-
-    def read(name: str) -> bytes | None:
-        return Path(name).read_bytes() if name else None
-
-    try:
-        return grpc.ssl_channel_credentials(read(config.ca_file), read(config.key_file), read(config.cert_file))
-    except OSError as error:
-        raise ConfigError("grpc client", "tls_config", f"read {error.filename}: {error.strerror}") from error

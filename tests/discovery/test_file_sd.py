@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pythanos.query.file_sd import FileDiscovery, parse_targets
+from pythanos.discovery.file_sd import FileDiscovery, parse_targets
 
 
 def test_targets_come_from_json_and_yaml_in_order(tmp_path):

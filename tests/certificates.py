@@ -1,0 +1,70 @@
+"""A certificate authority for tests, whose certificates are good for an hour."""
+
+import datetime
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+HOUR = datetime.timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Paths of a certificate and its key, in PEM."""
+
+    cert: Path
+    key: Path
+
+
+class Authority:
+    """Writes certificates below ``folder``; ``ca`` is its own."""
+
+    def __init__(self, folder: Path, name: str = "ca"):
+        self.folder = folder
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        self.certificate = self._sign(self.name, self.key, x509.BasicConstraints(ca=True, path_length=None))
+        self.ca = folder / f"{name}.pem"
+        self.ca.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, file: str, *names: str, organization: str = "") -> Pair:
+        """A certificate for hosts and IP addresses, in ``file``.pem and ``file``.key, written over what is there."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = [x509.NameAttribute(x509.NameOID.COMMON_NAME, file)]
+        if organization:
+            subject.append(x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, organization))
+        hosts = x509.SubjectAlternativeName([general_name(name) for name in names])
+        certificate = self._sign(x509.Name(subject), key, hosts)
+        pair = Pair(self.folder / f"{file}.pem", self.folder / f"{file}.key")
+        pair.cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        pair.key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return pair
+
+    def _sign(self, subject, key, extension):
+        now = datetime.datetime.now(datetime.UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - HOUR)
+            .not_valid_after(now + HOUR)
+            .add_extension(extension, critical=False)
+        )
+        return builder.sign(self.key, hashes.SHA256())
+
+
+def general_name(name: str):
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
