@@ -14,9 +14,10 @@ from pythanos._histogram_add cimport NO_MEMORY, add_value
 from pythanos._histogram_add cimport RECONCILED as _RECONCILED
 from pythanos._histogram_add cimport RESET_COLLISION as _RESET_COLLISION
 from pythanos._histogram_columns cimport (
-    HistogramReader, Rows, Sink, columns_of, put_nothing, put_value, release_sink, view_at,
+    HistogramReader, Sink, columns_of, put_nothing, put_value, release_sink, view_at,
 )
 from pythanos._histogram_reset cimport is_equal, was_reset
+from pythanos._histogram_trim cimport trim_value
 from pythanos._histogram_value cimport divide as _divide
 from pythanos._histogram_value cimport (
     GAUGE, Value, View, compact_value, multiply, reduce_value, release_value, set_value,
@@ -116,6 +117,36 @@ def scale(columns, const int64_t[::1] rows, const double[::1] factor, *, bint di
                 _divide(&value, factor[i])
             else:
                 multiply(&value, factor[i])
+            good = put_value(&sink, &value)
+            if not good:
+                break
+    release_value(&value)
+    return _finished(&sink, good)
+
+
+def trim(columns, const int64_t[::1] rows, const double[::1] limit, *, bint upper):
+    """Each row without what it observed above (``upper``) or below its limit: HistogramColumns of k compacted rows.
+
+    Buckets that the limit lies in are interpolated, and the sum of what is left is estimated.
+    """
+    cdef HistogramReader reader = HistogramReader(columns)
+    cdef Value value
+    cdef Sink sink
+    cdef View v
+    cdef int64_t i, k = rows.shape[0]
+    cdef bint good = True
+    if limit.shape[0] != k:
+        raise ValueError("rows and limits of different lengths")
+    _check_rows(rows, reader.rows.size)
+    memset(&value, 0, sizeof(value))
+    memset(&sink, 0, sizeof(sink))
+    with nogil:
+        for i in range(k):
+            v = view_at(&reader.rows, rows[i])
+            good = set_value(&value, &v)
+            if not good:
+                break
+            trim_value(&value, limit[i], upper)
             good = put_value(&sink, &value)
             if not good:
                 break
