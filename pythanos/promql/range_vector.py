@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _labels, _windows
+from pythanos._histogram_math import supported
 from pythanos.model.histogram import HistogramColumns, concat_histograms, take_rows
 from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.promql.histograms.instant import is_stale
@@ -47,6 +48,7 @@ def _within(samples: SampleBatch, mint: int, maxt: int) -> SampleBatch:
     if columns is None or not len(columns):
         kept = np.nonzero(size)[0]
         return SampleBatch(samples.labels.take(kept), _starts(size[kept]), timestamps, values)
+    columns = supported(columns)
     inside = (columns.timestamps > mint) & (columns.timestamps <= maxt) & ~is_stale(columns)
     before = np.zeros(len(columns) + 1, np.int64)
     np.cumsum(inside, out=before[1:])

@@ -9,9 +9,11 @@ from functools import partial
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pythanos._aggregate import Accumulator, GroupTable, Kind
 from pythanos.errors import NotSupported
+from pythanos.promql.histograms.texts import ignored_in_aggregation
 from pythanos.promql.operators.operator import METADATA_LABELS, Block, Evaluation, Job, Names, VectorOperator
 from pythanos.promql.plan.nodes import Aggregate
 from pythanos.promql.values import Steps
@@ -35,7 +37,9 @@ class Aggregation:
 
     def __init__(self, evaluation: Evaluation, node: Aggregate, operand: VectorOperator) -> None:
         self.evaluation = evaluation
+        self.op = node.op
         self.kind = KINDS[node.op]
+        self.position = node.expr.start
         self.groups = group_table(node)
         self.operand = operand
         self.steps: Steps = operand.steps
@@ -47,10 +51,9 @@ class Aggregation:
         drops = Drops()
         held = samples = 0
         for block in self.evaluation.blocks(self.operand):
-            if block.histograms is not None:
-                raise NotSupported("aggregations of native histograms are not supported yet")
             group = self.groups.assign(block.labels)
-            accumulator.add(block.values, group, len(self.groups))
+            values = block.values if block.histograms is None else self._with_histograms(block)
+            accumulator.add(values, group, len(self.groups))
             drops.add(group, block)
             grown = len(self.groups) * self.steps.count - samples, accumulator.nbytes - held
             account.hold(*grown)
@@ -62,6 +65,15 @@ class Aggregation:
 
     def finished(self) -> None:
         pass
+
+    def _with_histograms(self, block: Block) -> NDArray[np.float64]:
+        """What is to be added of a block that holds histograms."""
+        if self.kind in (Kind.COUNT, Kind.GROUP):
+            return block.samples()
+        if self.kind in (Kind.SUM, Kind.AVG):
+            raise NotSupported("aggregations of native histograms are not supported yet")
+        self.evaluation.annotations.add(ignored_in_aggregation(self.op, self.position))
+        return block.values
 
 
 class Drops:

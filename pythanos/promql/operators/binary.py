@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _labels, _rows
-from pythanos.errors import NotSupported, QueryFailed
+from pythanos.errors import QueryFailed
 from pythanos.model.matchers import quote
-from pythanos.model.series import LabelColumn
+from pythanos.model.series import ABSENT, LabelColumn
 from pythanos.promql.functions.operators import ARITHMETIC, OPERATORS
+from pythanos.promql.histograms.arithmetic import TRIMS, Cells, combine
 from pythanos.promql.operators.operator import (
     METADATA_LABELS,
     Block,
@@ -61,8 +62,6 @@ class VectorOperation:
     def jobs(self) -> Iterator[Job]:
         left = self.evaluation.collect(self.lhs)
         right = self.evaluation.collect(self.rhs)
-        if left.histograms is not None or right.histograms is not None:
-            raise NotSupported("arithmetic with native histograms is not supported yet")
         if not self.fills and (not len(left) or not len(right)):
             yield partial(empty_block, self.steps.count)
             return
@@ -94,14 +93,42 @@ class VectorOperation:
         left, right, left_row, right_row = many, one, pairs.many, pairs.one
         if self.swapped:
             left, right, left_row, right_row = one, many, pairs.one, pairs.many
-        keep = _rows.Keep.BOOL if node.return_bool else _rows.Keep.LEFT
-        values = _rows.pairs(OPERATORS[node.op], left.values, left_row, right.values, right_row, keep=keep)
         labels = self._result_labels(many.labels.take(pairs.many), one.labels, pairs.one)
-        self._refuse_ambiguous(many, one, pairs, labels)
-        block = Block(labels, values)
+        if node.op in TRIMS or left.histograms is not None or right.histograms is not None:
+            block, failed = self._with_histograms(labels, left, left_row, right, right_row)
+            self._refuse_ambiguous(many, one, pairs, labels, failed)
+        else:
+            block = Block(labels, self._of_floats(left, left_row, right, right_row))
+            self._refuse_ambiguous(many, one, pairs, labels)
         if node.return_bool and self.evaluation.options.delayed_names:
             block.drop_name = np.ones(len(labels), np.bool_)
         return merged_duplicates(block.without_empty())
+
+    def _of_floats(
+        self, left: Block, left_row: NDArray[np.int64], right: Block, right_row: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        keep = _rows.Keep.BOOL if self.node.return_bool else _rows.Keep.LEFT
+        return _rows.pairs(OPERATORS[self.node.op], left.values, left_row, right.values, right_row, keep=keep)
+
+    def _with_histograms(
+        self,
+        labels: LabelColumn,
+        left: Block,
+        left_row: NDArray[np.int64],
+        right: Block,
+        right_row: NDArray[np.int64],
+    ) -> tuple[Block, NDArray[np.bool_]]:
+        """The results, and where there is none because the samples do not go together."""
+        node = self.node
+        if node.op in TRIMS:
+            values = np.full((len(labels), self.steps.count), ABSENT)
+        else:
+            values = self._of_floats(left, left_row, right, right_row)
+        lhs, rhs = Cells(left.values, left.histograms), Cells(right.values, right.histograms)
+        outcome = combine(node.op, lhs.take(left_row), rhs.take(right_row), values, return_bool=node.return_bool)
+        remarks = outcome.remarks(node.op, node.start, last_only=True)
+        block = Block(labels, outcome.values, annotations=remarks, histograms=outcome.histograms)
+        return block, outcome.failed
 
     def _result_labels(self, labels: LabelColumn, one: LabelColumn, row: NDArray[np.int64]) -> LabelColumn:
         """The labels of the results: those of the "many" side, less the names, matched or ignored ones, plus included
@@ -127,8 +154,8 @@ class VectorOperation:
             return
         counts = np.ones(self.steps.count, np.uint8)
         if not self.fills:
-            counts = _rows.presence(many.values, np.zeros(len(many), np.int64), 1)[0]
-        clash = _rows.find_clash(one.values, key, groups, counts)
+            counts = _rows.presence(many.samples(), np.zeros(len(many), np.int64), 1)[0]
+        clash = _rows.find_clash(one.samples(), key, groups, counts)
         if clash is None:
             return
         first, second = sorted(format_labels(labels) for labels in _labels.to_dicts(one.labels.take(np.array(clash))))
@@ -141,9 +168,16 @@ class VectorOperation:
             f" [{first}, {second}];many-to-many matching not allowed: matching labels must be unique on one side"
         )
 
-    def _refuse_ambiguous(self, many: Block, one: Block, pairs: _Pairs, labels: LabelColumn) -> None:
+    def _refuse_ambiguous(
+        self,
+        many: Block,
+        one: Block,
+        pairs: _Pairs,
+        labels: LabelColumn,
+        failed: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Raises where rows of the "many" side meet the same row and give the same labels, whatever the operator
-        keeps.
+        keeps; where it ``failed`` they do not meet.
         """
         if self.matching.card is Cardinality.ONE_TO_ONE:
             key, keys = pairs.group, int(pairs.group.max(initial=-1)) + 1
@@ -154,7 +188,9 @@ class VectorOperation:
             keys, reason = len(found), "grouping labels must ensure unique matches"
         if not _repeats(key, keys):
             return
-        met = _rows.pairs(OPERATORS["+"], many.values, pairs.many, one.values, pairs.one, keep=_rows.Keep.LEFT)
+        met = _rows.pairs(OPERATORS["+"], many.samples(), pairs.many, one.samples(), pairs.one, keep=_rows.Keep.LEFT)
+        if failed is not None:
+            met[failed] = ABSENT
         if _rows.find_clash(met, key, keys, np.ones(self.steps.count, np.uint8)) is not None:
             raise QueryFailed(f"multiple matches for labels: {reason}")
 

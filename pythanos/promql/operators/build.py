@@ -253,6 +253,7 @@ class OperatorBuilder:
                 node.op,
                 self.vector(vector, steps),
                 self.scalar(scalar, steps),
+                node.start,
                 scalar_left=scalar_left,
                 return_bool=node.return_bool,
             )

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _rows
-from pythanos.errors import NotSupported
+from pythanos.model.series import ABSENT
 from pythanos.promql.functions.operators import ARITHMETIC, OPERATORS
+from pythanos.promql.histograms.arithmetic import TRIMS, Cells, combine, scaled
 from pythanos.promql.operators.operator import (
     METADATA_LABELS,
     Block,
@@ -130,18 +131,31 @@ def negate(block: Block, rows: tuple[NDArray[np.float64], ...]) -> None:
     """The change of every sample to its negative."""
     _rows.apply(_rows.Function.NEGATE, block.values)
     if block.histograms is not None:
-        raise NotSupported("the minus sign before native histograms is not supported yet")
+        block.histograms = scaled(block.histograms, -1.0)
 
 
-def apply_operator(op: str, *, scalar_left: bool, return_bool: bool) -> Change:
-    """The change by a binary operator whose other operand is the one scalar."""
-    operator = OPERATORS[op]
+def apply_operator(op: str, start: int, *, scalar_left: bool, return_bool: bool) -> Change:
+    """The change by a binary operator whose other operand is the one scalar; ``start`` is where it stands."""
+    operator = OPERATORS.get(op)
     keep = _rows.Keep.BOOL if return_bool else _rows.Keep.LEFT
 
     def change(block: Block, rows: tuple[NDArray[np.float64], ...]) -> None:
-        if block.histograms is not None:
-            raise NotSupported("arithmetic with native histograms is not supported yet")
-        _rows.with_scalar(operator, block.values, rows[0], scalar_left=scalar_left, keep=keep)
+        vector = block.values
+        if operator is None:
+            block.values = np.full_like(vector, ABSENT)
+        elif block.histograms is None:
+            _rows.with_scalar(operator, block.values, rows[0], scalar_left=scalar_left, keep=keep)
+            return
+        else:
+            vector = vector.copy()
+            _rows.with_scalar(operator, block.values, rows[0], scalar_left=scalar_left, keep=keep)
+        left = Cells(vector, block.histograms)
+        right = Cells(np.broadcast_to(rows[0], vector.shape).copy(), None)
+        if scalar_left:
+            left, right = right, left
+        outcome = combine(op, left, right, block.values, return_bool=return_bool)
+        block.histograms = outcome.histograms
+        block.annotations += outcome.remarks(op, start, last_only=True)
 
     return change
 
@@ -151,10 +165,12 @@ def scalar_operation(
     op: str,
     vector: VectorOperator,
     scalar: ScalarOperator,
+    start: int,
     *,
     scalar_left: bool,
     return_bool: bool,
 ) -> Elementwise:
     """``vector op scalar`` or ``scalar op vector``; a comparison without bool filters, and keeps the names."""
-    change = apply_operator(op, scalar_left=scalar_left, return_bool=return_bool)
-    return Elementwise(evaluation, vector, change, (scalar,), drops_names=op in ARITHMETIC or return_bool)
+    change = apply_operator(op, start, scalar_left=scalar_left, return_bool=return_bool)
+    drops_names = op in ARITHMETIC or return_bool
+    return Elementwise(evaluation, vector, change, (scalar,), drops_names=drops_names, sparse=op in TRIMS)

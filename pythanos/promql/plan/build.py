@@ -75,7 +75,5 @@ def _call(node: ast.Call, subquery_step_ms: int) -> Node:
 
 
 def _binary(node: ast.BinaryExpr, subquery_step_ms: int) -> Binary:
-    if node.op in ("</", ">/"):
-        raise NotSupported(f"the histogram operator {node.op} is not supported yet")
     lhs, rhs = build_plan(node.lhs, subquery_step_ms), build_plan(node.rhs, subquery_step_ms)
     return Binary(node.op, lhs, rhs, node.matching, node.return_bool, node.start, node.end)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from pythanos._histogram_quantile import spread
 from pythanos.model.histogram import HistogramColumns
 from pythanos.model.series import ABSENT
 from pythanos.promql.operators.elementwise import Change, Elementwise
@@ -51,6 +52,16 @@ def _avg(columns: HistogramColumns, rows: NDArray[np.int64]) -> NDArray[np.float
     return columns.sum[rows] / columns.count[rows]
 
 
+def _stddev(columns: HistogramColumns, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.sqrt(spread(columns, rows))
+
+
 FIGURES: Mapping[str, Figure] = MappingProxyType(
-    {"histogram_count": _count, "histogram_sum": _sum, "histogram_avg": _avg}
+    {
+        "histogram_count": _count,
+        "histogram_sum": _sum,
+        "histogram_avg": _avg,
+        "histogram_stddev": _stddev,
+        "histogram_stdvar": spread,
+    }
 )
