@@ -18,7 +18,7 @@ from libc.string cimport memcpy, memset
 from pythanos._arena cimport Growing, append, release, reserve
 from pythanos._batches cimport Output, allocate, built_batch
 from pythanos._cursor cimport Cursor, cursor, read_u32be, read_u8, read_uvarint, remaining, take
-from pythanos._hash cimport crc32c, xxh64
+from pythanos._hash cimport crc32c, xxh64, xxh64_crc32c
 from pythanos._labels cimport LabelRows, Rows
 from pythanos._series_wire cimport AGGREGATE_ROOM, RECORD_ROOM, WireChunk, put_aggregates, put_record_header
 
@@ -63,18 +63,19 @@ cdef struct Range:
 
 
 cdef struct Record:
-    # A chunk where it was fetched; `needed` is how many bytes from its start on it takes.
+    # A chunk where it was fetched; `needed` is how many bytes from its start on it takes. `hash` is that of the data.
     const uint8_t* data
+    uint64_t hash
     int64_t length
     int64_t needed
     uint8_t encoding
 
 
-cdef inline Fault read_record(const Range* part, int64_t place, bint check, Record* out) noexcept nogil:
+cdef inline Fault read_record(const Range* part, int64_t place, bint check, bint hashed, Record* out) noexcept nogil:
     cdef Cursor c
     cdef uint64_t length
     cdef const uint8_t* start
-    cdef uint32_t sum
+    cdef uint32_t sum, found = 0
     if place < 0 or place > part.size:
         return PLACE
     c = cursor(part.data + place, part.size - place)
@@ -92,8 +93,17 @@ cdef inline Fault read_record(const Range* part, int64_t place, bint check, Reco
     if c.bad:
         return SHORT
     out.length = <int64_t>length
-    if check and crc32c(0, start, length + 1) != sum:
-        return CHECKSUM
+    hashed = hashed and out.encoding != AGGREGATE
+    if check:
+        found = crc32c(0, start, 1)
+        if hashed:
+            out.hash = xxh64_crc32c(out.data, length, 0, &found)
+        else:
+            found = crc32c(found, out.data, length)
+        if found != sum:
+            return CHECKSUM
+    elif hashed:
+        out.hash = xxh64(out.data, length, 0)
     if (out.encoding == 0 or out.encoding > LAST_ENCODING) and out.encoding != AGGREGATE:
         return ENCODING
     return FINE
@@ -186,9 +196,6 @@ cdef inline void put_raw(Output* out, WireChunk* chunks, int count) noexcept nog
 cdef inline void put_wired(Output* out, int64_t mint, int64_t maxt, WireChunk* chunks, int count) noexcept nogil:
     """The chunks as one AggrChunk."""
     cdef uint8_t* start = out.arena.data + out.arena.size
-    cdef int i
-    for i in range(count):
-        chunks[i].hash = xxh64(chunks[i].data, chunks[i].length, 0)
     out.arena.size += put_aggregates(start, mint, maxt, chunks, count) - start
 
 
@@ -200,10 +207,11 @@ cdef Fault put_record(Job* job, Py_ssize_t i) noexcept nogil:
     cdef Fault fault
     cdef int64_t number = i
     cdef int count = 1, k
-    job.encoding = 0
+    job.encoding = record.encoding = 0
+    record.hash = 0
     if job.part[i] < 0 or job.part[i] >= job.range_count:
         return PLACE
-    fault = read_record(&job.ranges[job.part[i]], job.place[i], job.check, &record)
+    fault = read_record(&job.ranges[job.part[i]], job.place[i], job.check, job.wire, &record)
     if fault == SHORT:
         if append(&job.missing, <uint8_t*>&number, 8) and append(&job.needed, <uint8_t*>&record.needed, 8):
             return FINE
@@ -215,9 +223,11 @@ cdef Fault put_record(Job* job, Py_ssize_t i) noexcept nogil:
         count = inner_chunks(&record, job.wanted, chunks)
         if count < 0:
             return INNER
+        for k in range(count):
+            chunks[k].hash = xxh64(chunks[k].data, chunks[k].length, 0) if job.wire else 0
     else:
         chunks[0].data, chunks[0].length = record.data, record.length
-        chunks[0].encoding, chunks[0].kind = record.encoding, 0
+        chunks[0].encoding, chunks[0].kind, chunks[0].hash = record.encoding, 0, record.hash
     if job.missing.size or count == 0:
         return FINE
     if not reserve(&out.arena, record.length + AGGREGATES * AGGREGATE_ROOM):

@@ -22,7 +22,13 @@ static inline uint32_t pythanos_crc32c(uint32_t crc, const uint8_t* p, size_t n)
         p += 8;
         n -= 8;
     }
-    while (n--) c = _mm_crc32_u8((uint32_t)c, *p++);
+    if (n & 4) {
+        uint32_t half;
+        memcpy(&half, p, 4);
+        c = _mm_crc32_u32((uint32_t)c, half);
+        p += 4;
+    }
+    for (n &= 3; n; n--) c = _mm_crc32_u8((uint32_t)c, *p++);
     return ~(uint32_t)c;
 }
 #elif defined(__ARM_FEATURE_CRC32)
@@ -64,25 +70,10 @@ static inline uint64_t pythanos_fold(uint64_t acc, uint64_t lane) {
     return (acc ^ pythanos_lane(0, lane)) * PYTHANOS_P1 + PYTHANOS_P4;
 }
 
-static inline uint64_t pythanos_xxh64(const uint8_t* p, size_t n, uint64_t seed) {
-    const uint8_t* end = p + n;
-    uint64_t h, word;
+/* What follows the stripes of 32 bytes: the lengths left over, and the mixing of all bits. */
+static inline uint64_t pythanos_xxh64_end(uint64_t h, const uint8_t* p, const uint8_t* end) {
+    uint64_t word;
     uint32_t half;
-    if (n >= 32) {
-        uint64_t a = seed + PYTHANOS_P1 + PYTHANOS_P2, b = seed + PYTHANOS_P2, c = seed, d = seed - PYTHANOS_P1;
-        do {
-            memcpy(&word, p, 8), a = pythanos_lane(a, word);
-            memcpy(&word, p + 8, 8), b = pythanos_lane(b, word);
-            memcpy(&word, p + 16, 8), c = pythanos_lane(c, word);
-            memcpy(&word, p + 24, 8), d = pythanos_lane(d, word);
-            p += 32;
-        } while (end - p >= 32);
-        h = pythanos_rotl(a, 1) + pythanos_rotl(b, 7) + pythanos_rotl(c, 12) + pythanos_rotl(d, 18);
-        h = pythanos_fold(pythanos_fold(pythanos_fold(pythanos_fold(h, a), b), c), d);
-    } else {
-        h = seed + PYTHANOS_P5;
-    }
-    h += n;
     for (; end - p >= 8; p += 8) {
         memcpy(&word, p, 8);
         h = pythanos_rotl(h ^ pythanos_lane(0, word), 27) * PYTHANOS_P1 + PYTHANOS_P4;
@@ -98,6 +89,34 @@ static inline uint64_t pythanos_xxh64(const uint8_t* p, size_t n, uint64_t seed)
     h ^= h >> 29;
     h *= PYTHANOS_P3;
     return h ^ (h >> 32);
+}
+
+/* One pass of both, as the checksum's chain of dependent instructions leaves room for the hash beside it: `*crc` goes on
+ * over the n bytes. Inlined with crc NULL it is the hash alone. */
+static inline uint64_t pythanos_xxh64_crc32c(const uint8_t* p, size_t n, uint64_t seed, uint32_t* crc) {
+    const uint8_t* end = p + n;
+    uint64_t h, word;
+    if (n >= 32) {
+        uint64_t a = seed + PYTHANOS_P1 + PYTHANOS_P2, b = seed + PYTHANOS_P2, c = seed, d = seed - PYTHANOS_P1;
+        do {
+            if (crc) *crc = pythanos_crc32c(*crc, p, 32);
+            memcpy(&word, p, 8), a = pythanos_lane(a, word);
+            memcpy(&word, p + 8, 8), b = pythanos_lane(b, word);
+            memcpy(&word, p + 16, 8), c = pythanos_lane(c, word);
+            memcpy(&word, p + 24, 8), d = pythanos_lane(d, word);
+            p += 32;
+        } while (end - p >= 32);
+        h = pythanos_rotl(a, 1) + pythanos_rotl(b, 7) + pythanos_rotl(c, 12) + pythanos_rotl(d, 18);
+        h = pythanos_fold(pythanos_fold(pythanos_fold(pythanos_fold(h, a), b), c), d);
+    } else {
+        h = seed + PYTHANOS_P5;
+    }
+    if (crc) *crc = pythanos_crc32c(*crc, p, end - p);
+    return pythanos_xxh64_end(h + n, p, end);
+}
+
+static inline uint64_t pythanos_xxh64(const uint8_t* p, size_t n, uint64_t seed) {
+    return pythanos_xxh64_crc32c(p, n, seed, (uint32_t*)0);
 }
 
 #endif

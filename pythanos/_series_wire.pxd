@@ -7,13 +7,16 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from pythanos._label_rows cimport put_varint, varint_size
+cdef extern from *:
+    """
+    #define PYTHANOS_CLZ64(x) __builtin_clzll(x)
+    """
+    int PYTHANOS_CLZ64(uint64_t) noexcept nogil
 
 cdef enum:
     # The most that the header of a record takes, and all of an AggrChunk but its data, for each of its aggregates.
     RECORD_ROOM = 11
     AGGREGATE_ROOM = 64
-    AGGREGATES_MAX = 6
 
 
 cdef struct WireChunk:
@@ -26,33 +29,59 @@ cdef struct WireChunk:
     int64_t size
 
 
+cdef inline int varint_bytes(uint64_t value) noexcept nogil:
+    """The size of a varint: a byte for each 7 bits begun."""
+    return ((64 - PYTHANOS_CLZ64(value | 1)) * 9 + 64) >> 6
+
+
+cdef inline uint8_t* put_wide_varint(uint8_t* out, uint64_t value, int size) noexcept nogil:
+    """Writes a varint of `size` bytes; up to 8 bytes from `out` on are overwritten, whatever its size."""
+    cdef uint64_t low = value & 0x00FFFFFFFFFFFFFFULL
+    # Seven bits to each byte, by halves.
+    low = (low & 0x000000000FFFFFFFULL) | (low & 0x00FFFFFFF0000000ULL) << 4
+    low = (low & 0x00003FFF00003FFFULL) | (low & 0x0FFFC0000FFFC000ULL) << 2
+    low = (low & 0x007F007F007F007FULL) | (low & 0x3F803F803F803F80ULL) << 1
+    if size <= 8:
+        low |= 0x8080808080808080ULL & ((1ULL << (8 * (size - 1))) - 1)
+        memcpy(out, &low, 8)
+    else:
+        low |= 0x8080808080808080ULL
+        memcpy(out, &low, 8)
+        out[8] = <uint8_t>((value >> 56) & 0x7F | (0x80 if size == 10 else 0))
+        out[9] = <uint8_t>(value >> 63)
+    return out + size
+
+
+cdef inline uint8_t* put_number(uint8_t* out, uint8_t key, uint64_t value) noexcept nogil:
+    """One varint field, with room for 10 bytes behind `out`."""
+    out[0] = key
+    return put_wide_varint(out + 1, value, varint_bytes(value))
+
+
 cdef inline int64_t wire_chunk_size(const WireChunk* chunk) noexcept nogil:
     """Bytes inside one Chunk message."""
     cdef int64_t size = 0
     if chunk.encoding > 1:
-        size += 1 + varint_size(chunk.encoding - 1)
+        size += 1 + varint_bytes(chunk.encoding - 1)
     if chunk.length:
-        size += 1 + varint_size(chunk.length) + chunk.length
+        size += 1 + varint_bytes(chunk.length) + chunk.length
     if chunk.hash:
-        size += 1 + varint_size(chunk.hash)
+        size += 1 + varint_bytes(chunk.hash)
     return size
 
 
 cdef inline uint8_t* put_wire_chunk(uint8_t* out, WireChunk* chunk) noexcept nogil:
     if chunk.encoding > 1:
-        out[0] = 0x08
-        out = put_varint(out + 1, chunk.encoding - 1)
+        out = put_number(out, 0x08, chunk.encoding - 1)
     if chunk.length:
-        out[0] = 0x12
-        out = put_varint(out + 1, chunk.length)
+        out = put_number(out, 0x12, chunk.length)
         memcpy(out, chunk.data, chunk.length)
         chunk.data = out
         out += chunk.length
     else:
         chunk.data = out
     if chunk.hash:
-        out[0] = 0x18
-        out = put_varint(out + 1, chunk.hash)
+        out = put_number(out, 0x18, chunk.hash)
     return out
 
 
@@ -61,30 +90,26 @@ cdef inline uint8_t* put_aggregates(uint8_t* out, int64_t mint, int64_t maxt, Wi
     cdef int64_t size = 0
     cdef int i
     if mint:
-        size += 1 + varint_size(<uint64_t>mint)
+        size += 1 + varint_bytes(<uint64_t>mint)
     if maxt:
-        size += 1 + varint_size(<uint64_t>maxt)
+        size += 1 + varint_bytes(<uint64_t>maxt)
     for i in range(count):
         chunks[i].size = wire_chunk_size(&chunks[i])
-        size += 1 + varint_size(chunks[i].size) + chunks[i].size
-    out[0] = 0x12
-    out = put_varint(out + 1, size)
+        size += 1 + varint_bytes(chunks[i].size) + chunks[i].size
+    out = put_number(out, 0x12, size)
     if mint:
-        out[0] = 0x08
-        out = put_varint(out + 1, <uint64_t>mint)
+        out = put_number(out, 0x08, <uint64_t>mint)
     if maxt:
-        out[0] = 0x10
-        out = put_varint(out + 1, <uint64_t>maxt)
+        out = put_number(out, 0x10, <uint64_t>maxt)
     for i in range(count):
-        out[0] = <uint8_t>(((chunks[i].kind + 3) << 3) | 2)
-        out = put_varint(out + 1, chunks[i].size)
+        out = put_number(out, <uint8_t>(((chunks[i].kind + 3) << 3) | 2), chunks[i].size)
         out = put_wire_chunk(out, &chunks[i])
     return out
 
 
 cdef inline uint8_t* put_record_header(uint8_t* body, int64_t size) noexcept nogil:
     """Writes the header that ends where the body begins; returns where it starts."""
-    cdef uint8_t* start = body - 1 - varint_size(size)
-    start[0] = 0x0A
-    put_varint(start + 1, size)
-    return start
+    cdef uint8_t header[2 + RECORD_ROOM]
+    cdef Py_ssize_t length = put_number(header, 0x0A, size) - header
+    memcpy(body - length, header, length)
+    return body - length

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from pythanos._assemble import assemble
 from pythanos._symbols import crc32c_of
 from pythanos._wire import encode_series
 from pythanos.errors import CorruptData
+from pythanos.rpc.pb import store_pb2
 from pythanos.testing.block_builder import EncodedChunk, aggregate_chunk
 from pythanos.testing.fake_store import series_of
 
@@ -179,3 +181,13 @@ def test_columns_that_do_not_fit_are_refused():
     for start, times in (([0, 2], one), ([0], one), ([0, 1], one[:0]), ([1, 0], one)):
         with pytest.raises(ValueError):
             assemble(labels, np.array(start, np.int64), times, one, data, parts(0), places(0))
+
+
+@given(st.lists(st.binary(max_size=150), min_size=1, max_size=4), st.booleans())
+def test_the_hash_on_the_wire_is_that_of_the_data(datas, check):
+    held = b"".join(map(record, datas))
+    at = np.cumsum([0, *(len(record(data)) for data in datas[:-1])])
+    batch, _, _ = assembled([held], parts(*[0] * len(datas)), at, wire=True, check_crc=check)
+    (series,) = store_pb2.SeriesResponse.FromString(encode_series(batch)).batch.series
+    chunks = [chunk.raw for chunk in series.chunks]
+    assert [(chunk.data, chunk.hash) for chunk in chunks] == [(data, xxhash.xxh64_intdigest(data)) for data in datas]
