@@ -1,19 +1,21 @@
-"""histogram_quantile, histogram_quantiles, histogram_fraction over classic histograms: series with ``le`` labels."""
+"""histogram_quantile, histogram_quantiles, histogram_fraction: over series with ``le`` labels and native histograms."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos import _buckets, _labels
-from pythanos.errors import NotSupported, QueryFailed
+from pythanos import _buckets, _labels, _rows
 from pythanos.model.matchers import quote
-from pythanos.model.series import LabelColumn
-from pythanos.promql.annotations import Annotation, ForcedMonotonic, Severity, format_g, warning
+from pythanos.model.series import ABSENT, LabelColumn
+from pythanos.promql.annotations import Annotation, ForcedMonotonic, Severity, format_g, info, warning
+from pythanos.promql.histograms.quantiles import bucket_values
 from pythanos.promql.operators.operator import (
     Block,
     Evaluation,
@@ -26,6 +28,7 @@ from pythanos.promql.operators.operator import (
     without_names,
 )
 from pythanos.promql.operators.ranges import invalid_quantiles
+from pythanos.promql.values import HistogramRows
 
 _FLOAT = re.compile(
     r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|inf|infinity|nan)", re.IGNORECASE | re.ASCII
@@ -34,6 +37,14 @@ _FORCED = (
     "input to histogram_quantile needed to be fixed for monotonicity (see"
     " https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)"
 )
+
+
+@dataclass(slots=True)
+class _Native:
+    """The series of a vector that hold native histograms."""
+
+    labels: LabelColumn
+    histograms: HistogramRows
 
 
 class BucketFunction:
@@ -65,8 +76,6 @@ class BucketFunction:
         rows = [np.ascontiguousarray(scalar.row()) for scalar, _ in self.quantiles]
         limits = tuple(np.ascontiguousarray(scalar.row()) for scalar in self.fraction)
         block = self.evaluation.collect(self.operand)
-        if block.histograms is not None:
-            raise NotSupported("functions of the buckets of native histograms are not supported yet")
         yield partial(self._evaluate, block, rows, limits)
 
     def finished(self) -> None:
@@ -78,27 +87,72 @@ class BucketFunction:
         found: list[Annotation] = []
         for row, (_, position) in zip(rows, self.quantiles, strict=True):
             found.extend(invalid_quantiles(row, position))
+        native, block = _kinds(block)
         bounds, good = self._bounds(block.labels, found)
         block = block if good.all() else block.take(good)
         histogram, labels = _labels.distinct(_labels.drop_labels(block.labels, ("le",)))
         labels = _labels.drop_labels(block.labels.take(labels), ("le",))
         order, start = _ordered(histogram, bounds[good], len(labels))
-        results = []
+        if native is not None:
+            self._refuse_both_kinds(native, block, histogram, labels, found)
+        results: list[Block] = []
         for parameters in [limits] if limits else [(row,) for row in rows]:
+            if native is not None:
+                values, remarks = bucket_values(native.histograms, parameters)
+                found.extend(self._native_infos(native.labels, remarks))
+                results.extend(self._labelled(native.labels, values, parameters))
             values, forced = _buckets.bucket_rows(block.values, bounds[good], order, start, *parameters)
             found.extend(self._forced_infos(labels, forced))
-            results.append(Block(self._labelled(labels, parameters), values))
+            results.extend(self._labelled(labels, values, parameters))
         result = merged_duplicates(without_names(self.evaluation, joined(results, self.steps.count)))
         result.annotations = found
         return result
 
-    def _labelled(self, labels: LabelColumn, parameters: tuple[NDArray[np.float64], ...]) -> LabelColumn:
+    def _refuse_both_kinds(
+        self,
+        native: _Native,
+        classic: Block,
+        histogram: NDArray[np.int64],
+        labels: LabelColumn,
+        found: list[Annotation],
+    ) -> None:
+        """Takes both away, with a warning, where a native histogram has the labels of a classic one at that step.
+
+        ``labels`` are those of the classic histograms, to which the rows of ``classic`` belong by ``histogram``.
+        """
+        ids, _ = _labels.distinct(_labels.concat([labels, native.labels]))
+        rows = np.nonzero(ids[len(labels) :] < len(labels))[0]
+        if not len(rows):
+            return
+        twin = ids[len(labels) :][rows]
+        there = _rows.presence(classic.values, histogram, len(labels)) != 0
+        clash = np.zeros(native.histograms.row.shape, np.bool_)
+        clash[rows] = there[twin] & (native.histograms.row[rows] >= 0)
+        for name in _labels.values_of(native.labels.take(np.nonzero(clash.any(axis=1))[0]), "__name__"):
+            text = "vector contains a mix of classic and native histograms" + self._of_metric(name)
+            found.append(warning(text, self.position))
+        hidden = np.zeros(there.shape, np.uint8)
+        hidden[twin] = clash[rows]
+        _rows.mask_rows(classic.values, histogram, hidden, where=False)
+        native.histograms.row[clash] = -1
+
+    def _labelled(
+        self, labels: LabelColumn, values: NDArray[np.float64], parameters: tuple[NDArray[np.float64], ...]
+    ) -> Iterator[Block]:
+        """The results; where the quantile becomes a label, a block for each quantile that is asked for at any step."""
         if not self.label:
-            return labels
+            yield Block(labels, values)
+            return
         row = parameters[0]
-        if len(row) and not ((row == row[0]).all() or np.isnan(row).all()):
-            raise QueryFailed("histogram_quantiles with quantiles that change over time is not supported yet")
-        return _labels.set_label(labels, self.label, _open_metrics(float(row[0])) if len(row) else "")
+        for quantile in np.unique(row).tolist():
+            asked = np.isnan(row) if math.isnan(quantile) else row == quantile
+            own = _labels.set_label(labels, self.label, _open_metrics(quantile))
+            yield Block(own, values if asked.all() else np.where(asked, values, ABSENT))
+
+    def _native_infos(self, labels: LabelColumn, remarks: list[tuple[str, NDArray[np.bool_]]]) -> Iterator[Annotation]:
+        for text, rows in remarks:
+            for name in dict.fromkeys(_labels.values_of(labels.take(np.nonzero(rows)[0]), "__name__")):
+                yield info(text + self._of_metric(name), self.position)
 
     def _bounds(self, labels: LabelColumn, found: list[Annotation]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """(upper bound of each row, whether it has one); rows without become warnings."""
@@ -135,6 +189,18 @@ class BucketFunction:
             )
             for name, (samples, low, high, difference, first, last) in zip(names, forced[touched].tolist(), strict=True)
         ]
+
+
+def _kinds(block: Block) -> tuple[_Native | None, Block]:
+    """(the native histograms, the floats) of a block."""
+    histograms = block.histograms
+    if histograms is None:
+        return None, block
+    rows = np.nonzero((histograms.row >= 0).any(axis=1))[0]
+    block.histograms = None
+    return _Native(
+        block.labels.take(rows), HistogramRows(histograms.row[rows], histograms.columns)
+    ), block.without_empty()
 
 
 def _ordered(
