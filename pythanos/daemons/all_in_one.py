@@ -11,10 +11,13 @@ from pythanos.daemons.bucket import BucketParts, blocks_api, build_bucket
 from pythanos.daemons.http import HTTPParts, build_http
 from pythanos.daemons.launch import Daemon, DaemonStack, make_service
 from pythanos.daemons.options import DaemonOptions
+from pythanos.daemons.prom_apis import no_endpoints
 from pythanos.daemons.querying import QueryParts, QuerySection, build_query
 from pythanos.daemons.sections import BlocksServiceConfig, BucketSection, SelectorSection
 from pythanos.gateway.config import GatewayConfig
 from pythanos.query.endpoints import EndpointStatus
+from pythanos.query.fanout.gather import FanOut
+from pythanos.query.fanout.questions import PromQuestions
 from pythanos.runtime.loops import LoopMetrics
 from pythanos.runtime.platform import Platform
 from pythanos.runtime.workers import DataPlane
@@ -55,6 +58,7 @@ class AllInOneParts:
             self.http.probe,
             self.http.server,
             self.data_plane,
+            self.query.active,
             *self.blocks.services(),
             self.http.pool,
             self.http.doors,
@@ -78,7 +82,8 @@ def build(config: AllInOneConfig, platform: Platform) -> AllInOneParts:
     proxy = ProxyStore(
         lambda: [Endpoint(BUCKET_ENDPOINT, store, store.info(), local=True)], workers.fetch, ProxyMetrics(registry)
     )
-    query = build_query(config.query, proxy, workers, platform)
+    questions = PromQuestions(no_endpoints, FanOut(workers.fetch))
+    query = build_query(config.query, proxy, questions, workers, platform)
     api = blocks_api(blocks, config.service, clock)
 
     def endpoints() -> list[EndpointStatus]:
@@ -97,6 +102,7 @@ def build(config: AllInOneConfig, platform: Platform) -> AllInOneParts:
         flags=flatten(config),
         tenant_header=config.query.query.tenant_header,
         default_tenant=config.query.query.default_tenant_id,
+        tenant_certificate_field=config.query.query.tenant_certificate_field,
     )
     return AllInOneParts(http, DataPlane(workers), blocks, proxy, query)
 

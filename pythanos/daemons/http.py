@@ -38,6 +38,7 @@ def build_http(
     flags: Mapping[str, str],
     tenant_header: str = "",
     default_tenant: str = "",
+    tenant_certificate_field: str = "",
 ) -> HTTPParts:
     """``parts`` decide, besides the doors, whether the daemon is ready; ``flags`` are shown by the status API."""
     registry, reactor, clock = platform.registry, platform.reactor, platform.clock
@@ -55,7 +56,11 @@ def build_http(
         reactor=reactor,
         clock=clock,
         metrics=HTTPMetrics(registry, tenant_header=tenant_header, default_tenant=default_tenant),
-        options=config.site_options(tenant_header=tenant_header, default_tenant=default_tenant),
+        options=config.site_options(
+            tenant_header=tenant_header,
+            default_tenant=default_tenant,
+            tenant_certificate_field=tenant_certificate_field,
+        ),
     )
     doors = HTTPDoors(site, config.http_grace_period)
     probe.watch(doors)

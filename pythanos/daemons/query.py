@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twisted.application.service import Service
@@ -16,6 +17,7 @@ from pythanos.context import RequestContext
 from pythanos.daemons.http import HTTPParts, build_http
 from pythanos.daemons.launch import Daemon, DaemonStack, make_service
 from pythanos.daemons.options import DaemonOptions
+from pythanos.daemons.prom_apis import endpoints_with
 from pythanos.daemons.querying import QueryParts, QuerySection, build_query
 from pythanos.daemons.sections import GRPCConfig, SelectorSection, ServiceConfig
 from pythanos.discovery.dns_provider import DNSMetrics, DNSProvider, open_resolver
@@ -24,15 +26,21 @@ from pythanos.query.config import DiscoveryConfig
 from pythanos.query.endpoint_discovery import EndpointDiscovery
 from pythanos.query.endpoint_metrics import EndpointMetrics
 from pythanos.query.endpoints import EndpointSet
+from pythanos.query.fanout.exemplars import selectors_in
+from pythanos.query.fanout.gather import FanOut
+from pythanos.query.fanout.questions import PromQuestions
 from pythanos.rpc.client import connect
 from pythanos.rpc.info_servicer import SERVICE as INFO_SERVICE
 from pythanos.rpc.info_servicer import InfoServicer
+from pythanos.rpc.promapi.servicer import APIS as PROM_APIS
+from pythanos.rpc.promapi.servicer import PromAPIServicer
 from pythanos.rpc.server import GRPCServer, ServerLimits
 from pythanos.rpc.service import GRPCService
 from pythanos.rpc.store_servicer import SERVICE as STORE_SERVICE
 from pythanos.rpc.store_servicer import StoreServicer
 from pythanos.runtime.loops import Loop, LoopMetrics
 from pythanos.runtime.platform import Platform
+from pythanos.runtime.request_log import RequestLog
 from pythanos.runtime.workers import DataPlane
 from pythanos.storeapi.external_labels import TsdbSelector
 from pythanos.storeapi.proxy import ProxyMetrics, ProxyStore
@@ -84,6 +92,7 @@ class QueryDaemonParts:
             self.http.probe,
             self.http.server,
             self.data_plane,
+            self.query.active,
             self.connections,
             self.updates,
             self.lookups,
@@ -150,7 +159,8 @@ def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
         selector=TsdbSelector(config.selector.rules()),
         response_timeout_ms=discovery.store.response_timeout,
     )
-    query = build_query(config.query, proxy, workers, platform)
+    questions = PromQuestions(endpoints_with(endpoints), FanOut(stream_pool), discovery.selector_label)
+    query = build_query(config.query, proxy, questions, workers, platform)
     pages = Pages({"/graph": "graph.html"}, external_prefix=config.service.web.external_prefix)
     http = build_http(
         COMPONENT,
@@ -161,9 +171,15 @@ def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
         flags=flatten(config),
         tenant_header=config.query.query.tenant_header,
         default_tenant=config.query.query.default_tenant_id,
+        tenant_certificate_field=config.query.query.tenant_certificate_field,
     )
     connections = Connections(endpoints, (info_pool, stream_pool), platform.reactor)
-    grpc = build_grpc(config.grpc, proxy, platform)
+    services = [
+        (STORE_SERVICE, StoreServicer(proxy, registry).handler()),
+        (INFO_SERVICE, InfoServicer(COMPONENT, proxy, PROM_APIS).handler()),
+        *PromAPIServicer(questions, partial(selectors_in, options=query.engine.options.parser)).handlers(),
+    ]
+    grpc = build_grpc(config.grpc, services, platform, config.service.request.grpc_log())
     return QueryDaemonParts(http, DataPlane(workers), endpoints, connections, updates, lookups, proxy, query, grpc)
 
 
@@ -184,16 +200,19 @@ def build_discovery(config: QueryDaemonConfig, platform: Platform) -> EndpointDi
     )
 
 
-def build_grpc(config: GRPCConfig, proxy: ProxyStore, platform: Platform) -> GRPCService:
-    """The StoreAPI of everything that this querier can reach."""
-    handlers = [
-        (STORE_SERVICE, StoreServicer(proxy, platform.registry).handler()),
-        (INFO_SERVICE, InfoServicer(COMPONENT, proxy).handler()),
-    ]
+def build_grpc(config: GRPCConfig, services: Sequence[Any], platform: Platform, request_log: RequestLog) -> GRPCService:
+    """The gRPC server of (name, handler) services: the StoreAPI of everything that this querier can reach, and more."""
     limits = ServerLimits(max_connection_age_seconds=config.grpc_server_max_connection_age.seconds)
 
     def server() -> GRPCServer:
-        return GRPCServer(config.grpc_address, handlers, registry=platform.registry, tls=config.tls(), limits=limits)
+        return GRPCServer(
+            config.grpc_address,
+            services,
+            registry=platform.registry,
+            tls=config.tls(),
+            limits=limits,
+            request_log=request_log,
+        )
 
     return GRPCService(server, config.grpc_grace_period.seconds, platform.reactor)
 

@@ -6,19 +6,28 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
+from twisted.application.service import Service
 
 from pythanos.config import Section
+from pythanos.daemons.prom_apis import PromAPISection, QuestionAPIs, build_question_apis, build_read_api
 from pythanos.promql.accounting import QueryLimits
 from pythanos.promql.engine import Engine, EngineOptions
 from pythanos.promql.queryable import Queryable
 from pythanos.promql.syntax.cursor import ParserOptions
+from pythanos.query.active_queries import ActiveQueries
+from pythanos.query.fanout.questions import PromQuestions
+from pythanos.query.query_log import QueryLog
 from pythanos.query.queryable import SelectOptions, StoreQueryable
+from pythanos.query.tenancy import TenantStore
 from pythanos.runtime.gate import Gate
 from pythanos.runtime.platform import Platform
 from pythanos.storeapi.proxy import ProxyStore
+from pythanos.storeapi.store import Store
 from pythanos.units import ByteSize, Duration
 from pythanos.web.api.labels import LabelsAPI
+from pythanos.web.api.query.expressions import ExpressionsAPI
 from pythanos.web.api.query.handlers import QueryAPI, StoreMatchers
+from pythanos.web.api.query.read import ReadAPI
 from pythanos.web.api.query.settings import QuerySettings
 from pythanos.web.router import Route
 from pythanos.workers import Workers
@@ -59,18 +68,30 @@ class QueryConfig(Section, frozen=True):
     metadata: MetadataConfig = MetadataConfig()
     tenant_header: str = "THANOS-TENANT"
     default_tenant_id: str = "default-tenant"
+    tenant_certificate_field: Literal["", "organization", "organizationalUnit", "commonName"] = ""
+    enforce_tenancy: bool = False
+    tenant_label_name: str = "tenant_id"
+    active_query_path: str = ""
+    log_queries_longer_than: Duration = Duration(0)
 
     def __post_init__(self) -> None:
         for name in ("timeout", "lookback_delta", "default_evaluation_interval", "default_step"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be more than 0")
+        if self.enforce_tenancy and not self.tenant_label_name:
+            raise ValueError("tenant_label_name must not be empty with enforce_tenancy")
+
+    @property
+    def tenant_label(self) -> str:
+        """The label by which tenants are kept apart; "" where they are not."""
+        return self.tenant_label_name if self.enforce_tenancy else ""
 
 
 class DeduplicationConfig(Section, frozen=True):
     func: Literal["penalty", "chain"] = "penalty"
 
 
-class QuerySection(Section, frozen=True):
+class QuerySection(PromAPISection, frozen=True):
     query: QueryConfig = QueryConfig()
     enable_feature: tuple[Feature, ...] = ()
     deduplication: DeduplicationConfig = DeduplicationConfig()
@@ -107,19 +128,67 @@ class QueryParts:
     engine: Engine
     query: QueryAPI
     labels: LabelsAPI
+    expressions: ExpressionsAPI
+    read: ReadAPI
+    questions: QuestionAPIs
+    active: ActiveQueryFile
 
     def routes(self) -> list[Route]:
-        return [*self.query.routes(), *self.labels.routes()]
+        apis = (self.query, self.labels, self.expressions, self.read, self.questions)
+        return [route for api in apis for route in api.routes()]
 
 
-def build_query(config: QuerySection, store: ProxyStore, workers: Workers, platform: Platform) -> QueryParts:
-    """The engine over ``store``, and its API."""
+class ActiveQueryFile(Service):
+    """Opens the file of running queries when the daemon starts."""
+
+    def __init__(self, active: ActiveQueries | None) -> None:
+        self.setName("active queries")
+        self._active = active
+
+    def startService(self) -> None:
+        """Raises ConfigError where the file cannot be made."""
+        super().startService()
+        if self._active is not None:
+            self._active.open()
+
+    def stopService(self) -> None:
+        super().stopService()
+        if self._active is not None:
+            self._active.close()
+
+
+def build_query(
+    config: QuerySection, store: ProxyStore, questions: PromQuestions, workers: Workers, platform: Platform
+) -> QueryParts:
+    """The engine over ``store``, and its API; ``questions`` are for the endpoints."""
     settings = config.settings()
     engine = Engine(config.engine_options(), workers)
     gate = Gate(config.query.max_concurrent, registry=platform.registry, prefix="thanos_query_concurrent")
 
-    def queryable(options: SelectOptions, store_matchers: StoreMatchers) -> Queryable:
-        return StoreQueryable(store.with_store_matchers(store_matchers), options)
+    def choose(store_matchers: StoreMatchers) -> Store:
+        chosen = store.with_store_matchers(store_matchers)
+        return TenantStore(chosen, config.query.tenant_label) if config.query.tenant_label else chosen
 
-    query = QueryAPI(engine, queryable, gate, settings, clock=platform.clock, registry=platform.registry)
-    return QueryParts(engine, query, LabelsAPI(store.with_store_matchers, settings, platform.clock))
+    def queryable(options: SelectOptions, store_matchers: StoreMatchers) -> Queryable:
+        return StoreQueryable(choose(store_matchers), options)
+
+    active = build_active_queries(config.query, platform)
+    log = QueryLog(platform.clock.monotonic, active, config.query.log_queries_longer_than)
+    query = QueryAPI(engine, queryable, gate, settings, clock=platform.clock, registry=platform.registry, log=log)
+    parser = engine.options.parser
+    return QueryParts(
+        engine,
+        query,
+        LabelsAPI(choose, settings, platform.clock),
+        ExpressionsAPI(parser),
+        build_read_api(choose, config, settings, platform),
+        build_question_apis(questions, config.metadata_settings(settings, config.query.tenant_label), parser),
+        ActiveQueryFile(active),
+    )
+
+
+def build_active_queries(config: QueryConfig, platform: Platform) -> ActiveQueries | None:
+    """None where no folder is given, or no number of queries for which the file would have room."""
+    if not config.active_query_path or not config.max_concurrent:
+        return None
+    return ActiveQueries(config.active_query_path, config.max_concurrent, platform.clock.now_ms)

@@ -9,6 +9,7 @@ from pythanos.errors import ConfigError
 from pythanos.model.relabel import SELECTOR_ACTIONS, RelabelRule, check_rules
 from pythanos.objstore.opening import BucketConfig
 from pythanos.rpc.tls.server import ServerTLSConfig
+from pythanos.runtime.request_log import RequestSection
 from pythanos.tls import TLSVersion
 from pythanos.units import Duration
 from pythanos.web.server import GRACE, HTTPConfig, WebConfig, parse_address
@@ -28,17 +29,22 @@ class ServiceConfig(Section, frozen=True):
     http_grace_period: Duration = GRACE
     http: HTTPConfig = HTTPConfig()
     web: WebConfig = WebConfig()
+    request: RequestSection = RequestSection()
 
     def __post_init__(self) -> None:
         check_address(self.http_address, "http_address")
 
-    def site_options(self, *, tenant_header: str = "", default_tenant: str = "") -> SiteOptions:
+    def site_options(
+        self, *, tenant_header: str = "", default_tenant: str = "", tenant_certificate_field: str = ""
+    ) -> SiteOptions:
         return SiteOptions(
             body_bytes_max=self.http.max_body_size,
             header_bytes_max=self.http.max_header_size,
             cors=not self.web.disable_cors,
             tenant_header=tenant_header,
             default_tenant=default_tenant,
+            tenant_certificate_field=tenant_certificate_field,
+            request_log=self.request.http_log(),
         )
 
 

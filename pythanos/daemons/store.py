@@ -96,7 +96,14 @@ def build(config: StoreConfig, platform: Platform) -> StoreParts:
     limits = ServerLimits(max_connection_age_seconds=config.grpc.grpc_server_max_connection_age.seconds)
 
     def grpc_server() -> GRPCServer:
-        return GRPCServer(config.grpc.grpc_address, handlers, registry=registry, tls=config.grpc.tls(), limits=limits)
+        return GRPCServer(
+            config.grpc.grpc_address,
+            handlers,
+            registry=registry,
+            tls=config.grpc.tls(),
+            limits=limits,
+            request_log=config.service.request.grpc_log(),
+        )
 
     grpc = GRPCService(grpc_server, config.grpc.grpc_grace_period.seconds, platform.reactor)
     return StoreParts(http, DataPlane(workers), blocks, grpc)

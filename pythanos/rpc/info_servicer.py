@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import grpc
 
 from pythanos.rpc import codec
@@ -13,11 +15,16 @@ SERVICE = "thanos.info.Info"
 
 
 class InfoServicer:
-    """Announces one component. ``component`` is Thanos' word for it: ``store``, ``query``, ``sidecar``."""
+    """Announces one component.
 
-    def __init__(self, component: str, store: Store) -> None:
+    component: Thanos' word for it: ``store``, ``query``, ``sidecar``; apis: the names of the fields of InfoResponse by
+    which it announces more than its store.
+    """
+
+    def __init__(self, component: str, store: Store, apis: Iterable[str] = ()) -> None:
         self._component = component
         self._store = store
+        self._apis = tuple(apis)
 
     def handler(self) -> grpc.GenericRpcHandler:
         return grpc.method_handlers_generic_handler(
@@ -34,8 +41,13 @@ class InfoServicer:
     def info(self, message: info_pb2.InfoRequest, call: grpc.ServicerContext) -> info_pb2.InfoResponse:
         with serving(call):
             announced = self._store.info()
-            return info_pb2.InfoResponse(
+            message = info_pb2.InfoResponse(
                 label_sets=[codec.label_set_to_proto(labels) for labels in announced.label_sets],
                 ComponentType=self._component,
                 store=codec.store_info_to_proto(announced),
             )
+            for api in self._apis:
+                getattr(message, api).SetInParent()
+            if "exemplars" in self._apis:
+                message.exemplars.min_time, message.exemplars.max_time = announced.mint, announced.maxt
+            return message

@@ -10,6 +10,7 @@ import grpc
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from pythanos.rpc.errors import go_code
+from pythanos.runtime.request_log import GRPC_ERRORS, RequestLog
 
 LATENCY_SECONDS = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120)
 _CALL = ("grpc_type", "grpc_service", "grpc_method")
@@ -57,9 +58,15 @@ class ServerMetrics:
 class MetricsInterceptor(grpc.ServerInterceptor):
     """Counts and times every call of a server, health and reflection included."""
 
-    def __init__(self, metrics: ServerMetrics, monotonic: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        metrics: ServerMetrics,
+        monotonic: Callable[[], float] = time.perf_counter,
+        request_log: RequestLog | None = None,
+    ) -> None:
         self._metrics = metrics
         self._monotonic = monotonic
+        self._log = request_log or RequestLog()
 
     def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         handler = continuation(handler_call_details)
@@ -84,13 +91,23 @@ class MetricsInterceptor(grpc.ServerInterceptor):
         if code is None:
             code = grpc.StatusCode.OK if context.is_active() else grpc.StatusCode.CANCELLED
         self._metrics.handled.labels(*labels, go_code(code)).inc()
-        self._metrics.latency.labels(*labels).observe(self._monotonic() - begun)
+        seconds = self._monotonic() - begun
+        self._metrics.latency.labels(*labels).observe(seconds)
+        if self._log.wants(f"/{labels[1]}/{labels[2]}"):
+            name = go_code(code)
+            fields = {**_log_fields(labels, context), "grpc.code": name, "grpc.time_ms": round(seconds * 1000, 3)}
+            self._log.finished(fields, failed=name in GRPC_ERRORS)
+
+    def _begin(self, labels: tuple[str, str, str], context: Any) -> None:
+        self._metrics.started.labels(*labels).inc()
+        self._metrics.received.labels(*labels).inc()
+        if self._log.wants(f"/{labels[1]}/{labels[2]}"):
+            self._log.started(_log_fields(labels, context))
 
     def _unary(self, behaviour: Callable[..., Any], labels: tuple[str, str, str]) -> Callable[..., Any]:
         def call(request: Any, context: Any) -> Any:
             begun = self._monotonic()
-            self._metrics.started.labels(*labels).inc()
-            self._metrics.received.labels(*labels).inc()
+            self._begin(labels, context)
             try:
                 answer = behaviour(request, context)
                 self._metrics.sent.labels(*labels).inc()
@@ -103,8 +120,7 @@ class MetricsInterceptor(grpc.ServerInterceptor):
     def _streaming(self, behaviour: Callable[..., Any], labels: tuple[str, str, str]) -> Callable[..., Iterator[Any]]:
         def call(request: Any, context: Any) -> Iterator[Any]:
             begun = self._monotonic()
-            self._metrics.started.labels(*labels).inc()
-            self._metrics.received.labels(*labels).inc()
+            self._begin(labels, context)
             sent = self._metrics.sent.labels(*labels)
             try:
                 for message in behaviour(request, context):
@@ -114,3 +130,14 @@ class MetricsInterceptor(grpc.ServerInterceptor):
                 self._finish(labels, context, begun)
 
         return call
+
+
+def _log_fields(labels: tuple[str, str, str], context: Any) -> dict[str, object]:
+    metadata = {item.key: item.value for item in context.invocation_metadata()}
+    return {
+        "grpc.service": labels[1],
+        "grpc.method": labels[2],
+        "grpc.method_type": labels[0],
+        "grpc.request_id": metadata.get("x-request-id", ""),
+        "peer.address": context.peer(),
+    }

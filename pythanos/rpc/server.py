@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from pythanos.errors import ConfigError
 from pythanos.rpc.metrics import MetricsInterceptor, ServerMetrics
 from pythanos.rpc.tls.server import ServerTLSConfig, server_credentials
+from pythanos.runtime.request_log import RequestLog
 
 UNLIMITED_BYTES = -1
 KEEPALIVE_MS = 10_000
@@ -42,13 +43,14 @@ class GRPCServer:
         registry: CollectorRegistry,
         tls: ServerTLSConfig | None = None,
         limits: ServerLimits | None = None,
+        request_log: RequestLog | None = None,
     ) -> None:
         self.address = address
         self.port = 0
         self._handlers = tuple(handlers)
         self._tls = tls or ServerTLSConfig()
         self._limits = limits or ServerLimits()
-        self._interceptor = MetricsInterceptor(ServerMetrics(registry))
+        self._interceptor = MetricsInterceptor(ServerMetrics(registry), request_log=request_log)
         self._server: grpc.Server | None = None
         self._health: health.HealthServicer | None = None
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -14,10 +14,11 @@ from twisted.internet import defer, protocol
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from pythanos.context import RequestContext
+from pythanos.context import DEFAULT_TENANT, RequestContext
 from pythanos.errors import QueryCanceled
 from pythanos.runtime import logs
 from pythanos.runtime.clock import Clock
+from pythanos.runtime.request_log import RequestLog
 from pythanos.runtime.workers import RequestPool
 from pythanos.web.api import responses
 from pythanos.web.delivery import deliver
@@ -26,6 +27,7 @@ from pythanos.web.messages import Request, Response
 from pythanos.web.metrics import HTTPMetrics
 from pythanos.web.router import Match, Router
 from pythanos.web.stream import InlineSink, ThreadSink
+from pythanos.web.tenants import tenant_of, tenant_of_certificate
 
 IDLE_SECONDS = 120
 CORS_HEADERS = {
@@ -39,13 +41,18 @@ _API = "/api/"
 
 @dataclass(frozen=True, slots=True)
 class SiteOptions:
-    """Limits in bytes; ``tenant_header`` names the header that becomes the request's tenant."""
+    """Limits in bytes; ``tenant_header`` names the header that becomes the request's tenant.
+
+    With ``tenant_certificate_field`` (a key of ``tenants.CERTIFICATE_FIELDS``) the client's certificate does that.
+    """
 
     body_bytes_max: int = 32 << 20
     header_bytes_max: int = 1 << 20
     cors: bool = True
     tenant_header: str = ""
     default_tenant: str = ""
+    tenant_certificate_field: str = ""
+    request_log: RequestLog = field(default_factory=RequestLog)
 
 
 class Site(protocol.ServerFactory):
@@ -126,6 +133,7 @@ class Exchange:
         self.bytes_sent = 0
         self._sink: ThreadSink | None = None
         self._ended = False
+        self._is_logged = False
 
     def begin(self) -> None:
         """Finds the route and has it answered."""
@@ -139,6 +147,9 @@ class Exchange:
             self.handler_name = match.route.name
             if self.handler_name:
                 site.metrics.begin(self.handler_name, request)
+            self._log_start()
+            if site.options.tenant_header:
+                request.context.tenant = self.wire.tenant(request.headers, request.path)
             if not (site.is_open or match.route.always):
                 raise NotReady("shutting down" if site.is_closing else "not ready")
         except Exception as error:
@@ -171,6 +182,9 @@ class Exchange:
             seconds = self.site.clock.monotonic() - self.started
             sizes = (self.wire.bytes_received, self.bytes_sent)
             self.site.metrics.end(self.handler_name, self.request, code=status, seconds=seconds, sizes=sizes)
+            if self._is_logged:
+                fields = {**self._log_fields(), "http.status_code": status, "http.time_ms": round(seconds * 1000, 3)}
+                self.site.options.request_log.finished(fields, failed=status >= 500)
         self.site.exchange_ended(self)
 
     def error_response(self, error: Exception) -> Response:
@@ -206,6 +220,25 @@ class Exchange:
         if self.site.is_closing:
             headers.setRawHeaders("Connection", ["close"])
             wire.channel.persistent = False
+
+    def _log_start(self) -> None:
+        """Request logging concerns the handlers that are counted, too: no probes, no metrics page."""
+        request_log, path = self.site.options.request_log, self.request.path
+        if self.handler_name and request_log.ends:
+            self._is_logged = request_log.wants(f"{path}:{self.wire.getHost().port}", f"{path}:0")
+            if self._is_logged:
+                request_log.started(self._log_fields())
+
+    def _log_fields(self) -> dict[str, object]:
+        request, client = self.request, self.wire.getClientAddress()
+        return {
+            "http.method": f"{request.method} {self.wire.uri.decode('latin-1')}",
+            "http.request_id": request.context.request_id,
+            "http.user_agent": request.header("user-agent"),
+            "http.remote_addr": request.header("x-forwarded-for") or f"{client.host}:{client.port}",
+            "tenant": request.context.tenant,
+            "thanos.method_name": self.handler_name,
+        }
 
     def _answer_inline(self, handler: Callable[[Request], Response]) -> None:
         try:
@@ -291,6 +324,14 @@ class _WireRequest(http.Request):
     def raw_path(self) -> str:
         return self.path.decode("latin-1")
 
+    def tenant(self, headers: Mapping[str, str], path: str) -> str:
+        """Whose request it is; probes and metrics need no certificate. Raises BadRequest."""
+        options = self.site.options
+        if options.tenant_certificate_field and _API in path:
+            certificate = getattr(self.channel.transport, "getPeerCertificate", lambda: None)()
+            return tenant_of_certificate(certificate, options.tenant_certificate_field)
+        return tenant_of(headers, options.tenant_header, options.default_tenant or DEFAULT_TENANT)
+
     def to_request(self, options: SiteOptions) -> Request:
         """The request as handlers see it."""
         headers = {
@@ -298,12 +339,10 @@ class _WireRequest(http.Request):
             for name, values in self.requestHeaders.getAllRawHeaders()
         }
         self.bytes_received += len(self.uri) + len(self.method) + sum(len(k) + len(v) for k, v in headers.items())
-        tenant = headers.get(options.tenant_header.lower(), "") if options.tenant_header else ""
         request_id = headers.get("x-request-id", "")
         if not 0 < len(request_id) <= 128:
             request_id = uuid.uuid4().hex
         context = RequestContext(request_id=request_id)
-        context.tenant = tenant or options.default_tenant or context.tenant
         return Request(
             method=self.method.decode("latin-1"),
             path=unquote_to_bytes(self.path).decode("utf-8", "surrogateescape"),

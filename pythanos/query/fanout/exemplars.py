@@ -6,10 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pythanos.model.matchers import Matcher
 from pythanos.model.promapi.exemplars import Exemplar, SeriesExemplars
+from pythanos.promql.syntax.cursor import ParserOptions
+from pythanos.promql.syntax.parser import parse
+from pythanos.promql.tree.selectors import selectors_of
 from pythanos.query.fanout.clients import PromEndpoint
 from pythanos.storeapi.external_labels import any_can_match
 
+Selectors = list[tuple[Matcher, ...]]
 LabelKey = tuple[tuple[str, str], ...]
+
+
+def selectors_in(query: str, options: ParserOptions) -> Selectors:
+    """The matchers of each selector of a query. Raises BadRequest (ParseError)."""
+    return [selector.matchers for selector in selectors_of(parse(query, options))]
 
 
 def exemplar_query(endpoint: PromEndpoint, selectors: Iterable[Sequence[Matcher]]) -> str:

@@ -1,4 +1,4 @@
-"""The answer to a query: its value, cut where a limit says so, with statistics and analysis where they were asked for."""
+"""The answer to a query: its value, cut where a limit says so; statistics and analysis where they were asked for."""
 
 from __future__ import annotations
 

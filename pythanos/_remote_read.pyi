@@ -1,0 +1,6 @@
+from pythanos.model.series import SampleBatch, SeriesBatch
+
+def chunk_frames(
+    batch: SeriesBatch, *, query_index: int = 0, frame_bytes: int = 1 << 20, chunk_arena: bytes | None = None
+) -> bytes: ...
+def sample_series(samples: SampleBatch) -> bytes: ...
