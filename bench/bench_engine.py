@@ -49,6 +49,7 @@ class Chunks:
     """A Queryable over chunks in memory: whatever is asked, all series."""
 
     all: ChunkSeries
+    hidden_labels: frozenset[str] = frozenset()
 
     def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection:
         return Selection(self._batches())

@@ -170,7 +170,7 @@ def build_query(
         return TenantStore(chosen, config.query.tenant_label) if config.query.tenant_label else chosen
 
     def queryable(options: SelectOptions, store_matchers: StoreMatchers) -> Queryable:
-        return StoreQueryable(choose(store_matchers), options)
+        return StoreQueryable(choose(store_matchers), options, store.selector_labels)
 
     active = build_active_queries(config.query, platform)
     log = QueryLog(platform.clock.monotonic, active, config.query.log_queries_longer_than)

@@ -21,7 +21,7 @@ from pythanos.model.usage import StoreUsage
 from pythanos.promql.operators.build import OperatorBuilder
 from pythanos.promql.operators.operator import Block, Evaluation, Job, ScalarOperator, VectorOperator
 from pythanos.promql.plan.explain import node_name
-from pythanos.promql.plan.nodes import Node, RangeCall, Subquery
+from pythanos.promql.plan.nodes import Node, RangeCall, Select, Subquery
 from pythanos.promql.queryable import EncodedSeries, Queryable, SelectHints, Selection
 from pythanos.promql.values import Steps
 from pythanos.units import format_go_duration
@@ -68,7 +68,7 @@ class OperatorUsage:
     name: str
     children: list[OperatorUsage] = field(default_factory=list)
     selections: list[SelectionUsage] = field(default_factory=list)
-    is_range: bool = False
+    scans: bool = False
     reads_subquery: bool = False
     pull_seconds: float = 0.0
     # One entry per block, added by the thread that made it: seconds, series, points, bytes, samples looked at.
@@ -100,7 +100,7 @@ class OperatorUsage:
         again.
         """
         own = 0
-        if self.is_range or self.selections:
+        if self.scans or self.selections:
             own = sum(block[4] for block in self.blocks)
         if self.selections and not own:
             own = sum(selection.samples for selection in self.selections)
@@ -141,7 +141,7 @@ class AnalyzingBuilder(OperatorBuilder):
     def __init__(self, evaluation: Evaluation) -> None:
         self.clock = evaluation.ctx.monotonic
         self.watched = WatchedQueryable(evaluation.queryable, self.clock)
-        evaluation.queryable = self.watched
+        evaluation.queryable = evaluation.reads.queryable = self.watched
         super().__init__(evaluation)
         self.roots: list[OperatorUsage] = []
         self._path: list[OperatorUsage] = []
@@ -167,7 +167,7 @@ class AnalyzingBuilder(OperatorBuilder):
         return OperatorUsage(node_name(plan), list(self.roots), self.watched.selects)
 
     def _enter(self, node: Node) -> OperatorUsage:
-        usage = OperatorUsage(node_name(node), is_range=isinstance(node, RangeCall))
+        usage = OperatorUsage(node_name(node), scans=isinstance(node, RangeCall | Select))
         usage.reads_subquery = isinstance(node, RangeCall) and isinstance(node.source, Subquery)
         if self._path:
             self._claim(self._path[-1])
@@ -194,6 +194,7 @@ class WatchedQueryable:
         self.queryable = queryable
         self.clock = clock
         self.selects: list[SelectionUsage] = []
+        self.hidden_labels = queryable.hidden_labels
 
     def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection:
         began = self.clock()
@@ -245,6 +246,9 @@ class _WatchedSeries:
 
     def part(self, start: int, stop: int) -> _WatchedSeries:
         return _WatchedSeries(self.batch.part(start, stop), self.usage)
+
+    def take(self, rows: NDArray[np.intp]) -> _WatchedSeries:
+        return _WatchedSeries(self.batch.take(rows), self.usage)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.batch, name)

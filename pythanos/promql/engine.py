@@ -23,9 +23,8 @@ from pythanos.promql.operators.operator import (
 from pythanos.promql.operators.ranges import subquery_steps
 from pythanos.promql.plan.build import build_plan
 from pythanos.promql.plan.explain import Explained, explain
-from pythanos.promql.plan.fold_constants import fold_constants
 from pythanos.promql.plan.nodes import Node, RangeSelect, StepInvariant, Subquery, Text
-from pythanos.promql.plan.select_hints import hint_selects
+from pythanos.promql.plan.optimize import PlanOptions, optimize
 from pythanos.promql.queryable import Queryable
 from pythanos.promql.range_vector import range_vector
 from pythanos.promql.syntax.ast import ValueType
@@ -41,7 +40,7 @@ class EngineOptions:
     """What holds for all queries. Durations in ms.
 
     ``delayed_names``: flag promql-delayed-name-removal; ``type_and_unit_labels``, ``use_start_timestamps`` likewise.
-    ``subquery_step_ms`` is the step of subqueries that name none.
+    ``subquery_step_ms`` is the step of subqueries that name none. ``optimize`` off evaluates plans as they are written.
     """
 
     lookback_ms: int = 300_000
@@ -51,6 +50,7 @@ class EngineOptions:
     delayed_names: bool = False
     type_and_unit_labels: bool = False
     use_start_timestamps: bool = False
+    optimize: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Engine:
         Raises BadRequest (ParseError) for the text, NotSupported, QueryFailed for what the data does not allow,
         LimitExceeded, QueryTimeout, QueryCanceled, and what the queryable raises.
         """
-        plan = self.plan(query.text, QueryTimes(query.time_ms, query.time_ms))
+        plan = self.plan(query.text, QueryTimes(query.time_ms, query.time_ms), queryable.hidden_labels)
         evaluation = self._evaluation(ctx, queryable, query.lookback_ms)
         steps = Steps(query.time_ms, 1, 1)
         return self._answer(query, evaluation, plan, steps)
@@ -125,7 +125,8 @@ class Engine:
         """
         if query.step_ms <= 0:
             raise BadRequest("zero or negative query resolution step widths are not accepted. Try a positive integer")
-        plan = self.plan(query.text, QueryTimes(query.start_ms, query.end_ms, query.step_ms))
+        times = QueryTimes(query.start_ms, query.end_ms, query.step_ms)
+        plan = self.plan(query.text, times, queryable.hidden_labels)
         if plan.type not in (ValueType.SCALAR, ValueType.VECTOR):
             kind = plan.type.documented
             raise BadRequest(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
@@ -133,17 +134,17 @@ class Engine:
         steps = Steps.between(query.start_ms, query.end_ms, query.step_ms)
         return self._answer(query, evaluation, plan, steps)
 
-    def plan(self, text: str, times: QueryTimes) -> Node:
-        """The optimized plan of a text. Raises BadRequest, NotSupported."""
+    def plan(self, text: str, times: QueryTimes, hidden_labels: frozenset[str] = frozenset()) -> Node:
+        """The optimized plan of a text; ``hidden_labels`` are a Queryable's. Raises BadRequest, NotSupported."""
         tree = preprocess(parse(text, self.options.parser), times)
         plan = build_plan(tree, self.options.subquery_step_ms)
-        for optimizer in (fold_constants, hint_selects):
-            plan = optimizer(plan)
-        return plan
+        return optimize(plan, PlanOptions(hidden_labels, self.options.optimize))
 
-    def explain(self, text: str, times: QueryTimes | None = None) -> Explained:
+    def explain(
+        self, text: str, times: QueryTimes | None = None, hidden_labels: frozenset[str] = frozenset()
+    ) -> Explained:
         """The plan of a text as a tree of names."""
-        return explain(self.plan(text, times or QueryTimes(0, 0)))
+        return explain(self.plan(text, times or QueryTimes(0, 0), hidden_labels))
 
     def _evaluation(self, ctx: RequestContext, queryable: Queryable, lookback_ms: int) -> Evaluation:
         options = self.options

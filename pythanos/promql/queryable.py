@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pythanos.context import RequestContext
 from pythanos.model.matchers import Matcher
 from pythanos.model.series import LabelColumn, SampleBatch
@@ -18,7 +21,8 @@ class SelectHints:
 
     ``[mint, maxt]`` ms, both inside, covers offset, range and lookback. ``func`` is the name of the function or
     aggregation directly around the selector ("rate", "sum_over_time", "" for none). ``range_ms`` is 0 for an instant
-    selector. ``usage`` asks for the usage of each store.
+    selector. ``usage`` asks for the usage of each store. ``projection``: the labels that the query looks at, None for
+    all.
     """
 
     mint: int
@@ -30,14 +34,15 @@ class SelectHints:
     grouping_by: bool = False
     limit: int = 0
     usage: bool = False
+    projection: tuple[str, ...] | None = None
 
 
 class EncodedSeries(Protocol):
     """One batch of selected series whose samples are still encoded.
 
-    ``decode`` may be called once, from any thread (it releases the GIL for its work), so that decoding, window function
-    and accumulation of one batch run as one job. A batch that is too large for one job is taken in parts, whose
-    ``decode`` may run at the same time; ``decode`` of the whole is not called then.
+    ``decode`` may be called from any thread (it releases the GIL for its work), so that decoding, window function and
+    accumulation of one batch run as one job; by several readers where they share a selection. A batch that is too large
+    for one job is taken in parts, whose ``decode`` may run at the same time; that of the whole is not called then.
     """
 
     @property
@@ -48,6 +53,9 @@ class EncodedSeries(Protocol):
 
     def part(self, start: int, stop: int) -> EncodedSeries:
         """Series [start, stop) as a batch of their own; cheap, copies nothing."""
+
+    def take(self, rows: NDArray[np.intp]) -> EncodedSeries:
+        """Some of the series, in the order given; copies no samples."""
 
 
 @dataclass(slots=True)
@@ -63,6 +71,12 @@ class Selection:
 
 
 class Queryable(Protocol):
-    """Where the engine's samples come from. Each label set occurs once in a selection; order is unspecified."""
+    """Where the engine's samples come from. Each label set occurs once in a selection; order is unspecified.
+
+    ``hidden_labels``: labels by which series are selected although they do not have them in the answer.
+    """
+
+    @property
+    def hidden_labels(self) -> frozenset[str]: ...
 
     def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection: ...

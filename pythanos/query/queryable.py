@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pythanos._dedup import CHAIN, NAIVE, PENALTY, decode_series
 from pythanos.context import RequestContext
@@ -12,12 +15,15 @@ from pythanos.model.series import LabelColumn, SampleBatch, SeriesBatch
 from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
 from pythanos.query.aggregates import COUNTER_FUNCTIONS, aggregate_for, max_resolution_for, requested_aggregates
 from pythanos.storeapi.batches import SeriesFrame, StoreUsage, StoreWarning
-from pythanos.storeapi.merge import slice_batch
+from pythanos.storeapi.merge import slice_batch, take_series
 from pythanos.storeapi.requests import PartialResponse, QueryHints, SeriesRequest, ShardInfo
 from pythanos.storeapi.store import Store
 
 # The names of ``deduplication.func``.
 ALGORITHMS = {"penalty": PENALTY, "chain": CHAIN}
+
+# What tells series apart whose store has left out labels; the name that Thanos gives it.
+SERIES_HASH_LABEL = "__cf_series_hash__"
 
 # A batch is to be large enough to be worth a kernel call, and small enough to be held by the dozen.
 BATCH_BYTES = 1 << 20
@@ -78,13 +84,19 @@ class EncodedBatch:
     def part(self, start: int, stop: int) -> EncodedBatch:
         return EncodedBatch(slice_batch(self.batch, start, stop), self.decoding)
 
+    def take(self, rows: NDArray[np.intp]) -> EncodedBatch:
+        return EncodedBatch(take_series(self.batch, rows), self.decoding)
+
 
 class StoreQueryable:
     """The series of a store for one query; what varies between queries stands in the options."""
 
-    def __init__(self, store: Store, options: SelectOptions) -> None:
+    def __init__(self, store: Store, options: SelectOptions, selector_labels: Iterable[str] = ()) -> None:
+        """``selector_labels``: names that the store matches by itself, without its series having them."""
         self._store = store
         self._options = options
+        replica_labels = options.replica_labels if options.dedup else ()
+        self.hidden_labels = frozenset((*replica_labels, *selector_labels))
 
     def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection:
         """The series that match, asked for at once. Raises what ``Store.series`` raises, here or while it is read."""
@@ -122,6 +134,9 @@ class StoreQueryable:
                 grouping=hints.grouping,
                 grouping_by=hints.grouping_by,
                 range_ms=hints.range_ms,
+                projection_labels=hints.projection or (),
+                projection_include=hints.projection is not None,
+                series_hash_label_name=SERIES_HASH_LABEL,
             ),
             shard=options.shard,
             without_replica_labels=options.replica_labels if self._dedups else (),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _chunks, _labels
 from pythanos.context import RequestContext
+from pythanos.model.histogram import HistogramColumns, take_rows
 from pythanos.model.matchers import Matcher
 from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
@@ -44,6 +45,23 @@ class HeldSeries:
             )
         )
 
+    def take(self, rows: NDArray[np.intp]) -> HeldSeries:
+        held = self.samples
+        histograms = held.histograms
+        size = np.diff(held.start)[rows]
+        start = np.concatenate([np.zeros(1, np.int64), np.cumsum(size)])
+        kept = np.repeat(held.start[rows] - start[:-1], size) + np.arange(start[-1])
+        return HeldSeries(
+            SampleBatch(
+                held.labels.take(rows),
+                start,
+                held.timestamps[kept],
+                held.values[kept],
+                None if held.start_timestamps is None else held.start_timestamps[kept],
+                None if histograms is None else _taken(histograms, rows),
+            )
+        )
+
 
 @dataclass(slots=True)
 class ChunkSeries:
@@ -67,6 +85,15 @@ class ChunkSeries:
         chunk_start = self.chunk_start[start : stop + 1]
         return ChunkSeries(labels, chunk_start, self.arena, self.offset, self.length, self.encoding)
 
+    def take(self, rows: NDArray[np.intp]) -> ChunkSeries:
+        size = np.diff(self.chunk_start)[rows]
+        chunk_start = np.concatenate([np.zeros(1, np.int64), np.cumsum(size)])
+        chunks = np.repeat(self.chunk_start[rows] - chunk_start[:-1], size) + np.arange(chunk_start[-1])
+        labels = self.labels.take(rows)
+        return ChunkSeries(
+            labels, chunk_start, self.arena, self.offset[chunks], self.length[chunks], self.encoding[chunks]
+        )
+
 
 @dataclass(slots=True)
 class MemoryQueryable:
@@ -76,6 +103,7 @@ class MemoryQueryable:
     batch_series: int = 64
     warnings: tuple[str, ...] = ()
     asked: list[tuple[tuple[Matcher, ...], SelectHints]] = field(default_factory=list)
+    hidden_labels: frozenset[str] = frozenset()
 
     def add(self, labels: Mapping[str, str], timestamps: Sequence[int], values: Sequence[float]) -> None:
         """One series; ``timestamps`` ms, rising."""
@@ -97,6 +125,13 @@ class MemoryQueryable:
             timestamps = np.concatenate([np.asarray(times, np.int64) for times, _ in chosen])
             values = np.concatenate([np.asarray(values, np.float64) for _, values in chosen])
             yield HeldSeries(SampleBatch(labels.take(rows), start, timestamps, values))
+
+
+def _taken(histograms: HistogramColumns, rows: NDArray[np.intp]) -> HistogramColumns:
+    size = np.diff(histograms.start)[rows]
+    start = np.concatenate([np.zeros(1, np.int64), np.cumsum(size)])
+    kept = np.repeat(histograms.start[rows] - start[:-1], size) + np.arange(start[-1])
+    return replace(take_rows(histograms, kept), start=start, chunk_reset=histograms.chunk_reset[rows])
 
 
 def _matches(labels: dict[str, str], matchers: tuple[Matcher, ...]) -> bool:

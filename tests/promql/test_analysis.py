@@ -170,7 +170,9 @@ def test_explain_is_a_tree_of_names() -> None:
         "children": [
             {
                 "name": "[function] rate",
-                "children": [{"name": "[range] 5m", "children": [{"name": '[select] {__name__="m_total"}'}]}],
+                "children": [
+                    {"name": "[range] 5m", "children": [{"name": '[select] {__name__="m_total"} labels (g)'}]}
+                ],
             }
         ],
     }

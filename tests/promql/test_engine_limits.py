@@ -198,4 +198,4 @@ def test_explain_shows_the_plan_as_a_tree() -> None:
     assert plan.name == "[binary] /"
     aggregate, number = plan.children
     assert (aggregate.name, number.name) == ("[aggregate] sum by (a)", "[number] 6.0")
-    assert aggregate.children[0].children[0].children[0].name == '[select] {__name__="m"} offset 1m'
+    assert aggregate.children[0].children[0].children[0].name == '[select] {__name__="m"} offset 1m labels (a)'

@@ -26,6 +26,7 @@ from pythanos.promql.accounting import Account
 from pythanos.promql.annotations import Annotation, Annotations
 from pythanos.promql.histograms import rows as rows_of
 from pythanos.promql.queryable import Queryable, Selection
+from pythanos.promql.shared_reads import SharedReads
 from pythanos.promql.values import HistogramRows, Steps
 from pythanos.workers import Pool
 
@@ -140,6 +141,10 @@ class Evaluation:
     account: Account
     annotations: Annotations = field(default_factory=Annotations)
     selections: list[Selection] = field(default_factory=list)
+    reads: SharedReads = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reads = SharedReads(self.ctx, self.queryable, self.account)
 
     def blocks(self, operator: VectorOperator) -> Iterator[Block]:
         """The blocks of an operator, in the order of its jobs.

@@ -135,6 +135,7 @@ def select_hints(node: Select, data: Steps, window_ms: int, range_ms: int) -> Se
         func=node.func,
         grouping=node.grouping,
         grouping_by=node.grouping_by,
+        projection=node.projection,
     )
 
 
@@ -145,7 +146,10 @@ def open_selection(evaluation: Evaluation, node: Select, hints: SelectHints) -> 
     """
     if hints.maxt < hints.mint:
         return Selection(iter(()))
-    selection = evaluation.queryable.select(evaluation.ctx, node.matchers, hints)
+    if node.shared:
+        selection = evaluation.reads.select(node.matchers, node.filters, hints)
+    else:
+        selection = evaluation.queryable.select(evaluation.ctx, node.matchers + node.filters, hints)
     evaluation.selections.append(selection)
     return selection
 

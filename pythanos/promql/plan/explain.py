@@ -49,7 +49,7 @@ def node_name(node: Node) -> str:
         case Text():
             return "[string]"
         case Select():
-            return f"[select] {{{','.join(map(str, node.matchers))}}}{_moved(node)}"
+            return f"[select] {{{','.join(map(str, node.matchers))}}}{_moved(node)}{_reading(node)}"
         case RangeSelect():
             return f"[range] {format_duration(node.range_ms)}"
         case Subquery():
@@ -70,6 +70,12 @@ def node_name(node: Node) -> str:
 def _moved(node: Select | Subquery) -> str:
     at = "" if node.at_ms is None else f" @ {node.at_ms / 1000:.3f}"
     return at + (f" offset {format_duration(node.offset_ms)}" if node.offset_ms else "")
+
+
+def _reading(node: Select) -> str:
+    filters = f" filter {{{','.join(map(str, node.filters))}}}" if node.filters else ""
+    labels = "" if node.projection is None else f" labels ({', '.join(node.projection)})"
+    return filters + (" shared" if node.shared else "") + labels
 
 
 def _matching(node: Binary) -> str:

@@ -40,7 +40,9 @@ class Text:
 class Select:
     """An instant selector. ``at_ms`` fixes its time; ``func`` and the grouping are hints to the stores.
 
-    ``modifier`` is "anchored" or "smoothed" where it has one.
+    ``modifier`` is "anchored" or "smoothed" where it has one. ``filters`` are conditions that are looked up in the
+    labels of what ``matchers`` select; ``shared``: another selector of the plan reads the same. ``projection``: the
+    labels that the query looks at, None for all of them.
     """
 
     matchers: tuple[Matcher, ...]
@@ -50,6 +52,9 @@ class Select:
     grouping: tuple[str, ...] = ()
     grouping_by: bool = False
     modifier: str = ""
+    filters: tuple[Matcher, ...] = ()
+    shared: bool = False
+    projection: tuple[str, ...] | None = None
     start: int = field(default=0, compare=False)
     end: int = field(default=0, compare=False)
     type = ValueType.VECTOR

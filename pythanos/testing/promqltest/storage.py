@@ -38,6 +38,7 @@ class ScriptStorage:
     """Series by label set; loads without a clear between them accumulate."""
 
     series: dict[LabelSet, _Loaded] = field(default_factory=dict)
+    hidden_labels: frozenset[str] = frozenset()
 
     def load(self, command: Load) -> None:
         """Appends the series of a block. Raises NotationError for samples that do not go forward in time."""
