@@ -21,7 +21,7 @@ from pythanos._hash cimport xxh64
 from pythanos._labels cimport LabelRows, NameSet, Rows, select_labels
 
 from pythanos.errors import CorruptData
-from pythanos.model.series import ABSENT, LabelColumn
+from pythanos.model.series import ABSENT, STALE_NAN_BITS, LabelColumn
 
 cdef extern from "_lanes.h" nogil:
     bint absent "pt_absent"(double) noexcept
@@ -292,6 +292,14 @@ cdef class Accumulator:
                 &values[i, 0], &value[g, 0], &second[g, 0], &count[g, 0], &mean[g, 0], &incremental[g, 0], steps
             )
             i += 1
+
+    def present(self, Py_ssize_t groups):
+        """bool[groups, steps]: where anything has been added."""
+        out = np.zeros((groups, self.steps), np.bool_)
+        cdef Py_ssize_t known = min(groups, self.capacity)
+        if known:
+            out[:known] = self.value[:known].view(np.int64) != STALE_NAN_BITS
+        return out
 
     def finish(self, Py_ssize_t groups):
         """float64[groups, steps]: the results; the accumulator's memory goes into it."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos._aggregate import Accumulator, GroupTable, Kind
-from pythanos.errors import NotSupported
+from pythanos.promql.histograms.groups import GroupHistograms
 from pythanos.promql.histograms.texts import ignored_in_aggregation
 from pythanos.promql.operators.operator import METADATA_LABELS, Block, Evaluation, Job, Names, VectorOperator
 from pythanos.promql.plan.nodes import Aggregate
@@ -48,31 +48,38 @@ class Aggregation:
     def jobs(self) -> Iterator[Job]:
         account = self.evaluation.account
         accumulator = Accumulator(self.kind, self.steps.count)
+        histograms: GroupHistograms | None = None
         drops = Drops()
         held = samples = 0
         for block in self.evaluation.blocks(self.operand):
             group = self.groups.assign(block.labels)
-            values = block.values if block.histograms is None else self._with_histograms(block)
-            accumulator.add(values, group, len(self.groups))
+            if histograms is None and block.histograms is not None and self.op in ("sum", "avg"):
+                histograms = GroupHistograms(self.steps.count, self.position, mean=self.op == "avg")
+            if histograms is not None:
+                before = accumulator.present(len(self.groups))
+                histograms.add(block.labels, block.values, block.histograms, group, before)
+            accumulator.add(self._floats(block), group, len(self.groups))
             drops.add(group, block)
-            grown = len(self.groups) * self.steps.count - samples, accumulator.nbytes - held
+            nbytes = accumulator.nbytes + (0 if histograms is None else histograms.nbytes)
+            grown = len(self.groups) * self.steps.count - samples, nbytes - held
             account.hold(*grown)
             samples, held = samples + grown[0], held + grown[1]
         count = len(self.groups)
         block = Block(self.groups.labels(), accumulator.finish(count), drops.mask(count))
+        if histograms is not None:
+            block.histograms, block.annotations = histograms.finish(block.values)
         account.release(samples, held)
         yield partial(_same, block)
 
     def finished(self) -> None:
         pass
 
-    def _with_histograms(self, block: Block) -> NDArray[np.float64]:
-        """What is to be added of a block that holds histograms."""
-        if self.kind in (Kind.COUNT, Kind.GROUP):
+    def _floats(self, block: Block) -> NDArray[np.float64]:
+        """What is to be accumulated of a block as floats."""
+        if block.histograms is not None and self.kind in (Kind.COUNT, Kind.GROUP):
             return block.samples()
-        if self.kind in (Kind.SUM, Kind.AVG):
-            raise NotSupported("aggregations of native histograms are not supported yet")
-        self.evaluation.annotations.add(ignored_in_aggregation(self.op, self.position))
+        if block.histograms is not None and self.kind not in (Kind.SUM, Kind.AVG):
+            self.evaluation.annotations.add(ignored_in_aggregation(self.op, self.position))
         return block.values
 
 
