@@ -232,10 +232,39 @@ def test_absent_names_what_was_asked_for(small: MemoryQueryable) -> None:
 
 def test_what_is_not_evaluated_says_so() -> None:
     """A clear error of its own, never a wrong answer."""
+    with pytest.raises(NotSupported, match="the function xrate does not take a subquery"):
+        ask(MemoryQueryable(), "xrate(m[5m:])", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (" or ".join(f'n{{a="{number}"}}' for number in range(1500)), 1),
+        ("n" + " + n" * 1500, 1501 * 7),
+        ("n" + " + on (a) n * 2" * 1500, 3001 * 7),
+        ("1 + n" + " + 1 - n" * 1500, 1501 - 1499 * 7),
+        ("n" + " and n" * 1500, 7),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_thousands_of_operators_in_a_row_are_evaluated(text: str, expected: float) -> None:
+    """As many as Prometheus takes, in the order in which they stand, and with no more samples held than two need."""
     queryable = MemoryQueryable()
-    for text in ("m smoothed", "rate(m[5m] anchored)", "info(m)", "m + fill(1) m", "m </ 3", "limit_ratio(0.5, m)"):
-        with pytest.raises(NotSupported, match="not supported"):
-            ask(queryable, text, 0)
+    queryable.add({"__name__": "n", "a": "1"}, [0], [1 if " or " in text else 7])
+    engine = Engine(EngineOptions(parser=EVERYTHING), Workers.inline())
+    for result in (
+        engine.instant(RequestContext(), queryable, InstantQuery(text, 0)),
+        engine.range(RequestContext(), queryable, RangeQuery(text, 0, 60_000, 60_000)),
+    ):
+        assert isinstance(result.value, Vector | Matrix)
+        assert np.ravel(result.value.values).tolist() == [expected] * result.value.values.size
+        assert result.stats.peak_samples < 20
+
+
+def test_a_row_of_scalars_is_a_scalar() -> None:
+    """Constants, and what only the time of evaluation tells."""
+    assert ask(MemoryQueryable(), "time()" + " + 1" * 1500, 1000) == Scalar(1000, 1501.0)
+    assert ask(MemoryQueryable(), "1" + " + 1" * 1500, 1000) == Scalar(1000, 1501.0)
 
 
 def test_a_range_query_refuses_what_has_no_steps() -> None:

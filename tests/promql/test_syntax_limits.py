@@ -2,9 +2,10 @@
 
 import pytest
 
+from pythanos.errors import BadRequest
 from pythanos.promql.syntax.ast import children
 from pythanos.promql.syntax.cursor import EVERYTHING
-from pythanos.promql.syntax.errors import DEPTH_MAX, LENGTH_MAX, ParseError
+from pythanos.promql.syntax.errors import CHAIN_MAX, DEPTH_MAX, LENGTH_MAX, ParseError
 from pythanos.promql.syntax.parser import parse
 from pythanos.promql.tree.ast_json import ast_json
 from pythanos.promql.tree.at_rewrite import with_at
@@ -20,7 +21,6 @@ TOO_DEEP = f"expression is nested deeper than {DEPTH_MAX} levels"
     [
         "(" * 100_000,
         "(" * 100_000 + "1" + ")" * 100_000,
-        "foo" + "+foo" * 50_000,
         "-" * 100_000 + "foo",
         "2" + "^2" * 50_000,
         "2^-" * 50_000 + "2",
@@ -36,6 +36,38 @@ TOO_DEEP = f"expression is nested deeper than {DEPTH_MAX} levels"
 def test_nesting_beyond_the_limit_is_a_located_error(text):
     with pytest.raises(ParseError, match=TOO_DEEP):
         parse(text, EVERYTHING)
+
+
+@pytest.mark.parametrize("operator", ["or", "+", "* on (a)", "== bool"])
+def test_operators_in_a_row_are_one_level_for_everything_that_walks_a_tree(operator):
+    text = f" {operator} ".join(f"foo{number}" for number in range(3000))
+    tree = parse(text, EVERYTHING)
+    assert print_expr(tree) == text
+    lines = pretty(tree).splitlines()
+    assert len(lines) > 3000 and max(map(len, lines)) < 2 * DEPTH_MAX + 100
+    assert print_expr(preprocess(with_at(tree, 0), QueryTimes(0, 60_000, 1_000))).count("@ 0.000") == 3000
+    with pytest.raises(BadRequest, match="cannot be shown as a tree"):
+        ast_json(tree)
+
+
+def test_operators_in_a_row_are_split_as_nested_ones_are():
+    tree = parse(
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa + bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb + ccccccccccccccccccccccccc + d"
+    )
+    assert pretty(tree) == (
+        "    aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa + bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n"
+        "  +\n    ccccccccccccccccccccccccc\n+\n  d"
+    )
+
+
+def test_the_first_misfit_of_many_operations_is_told():
+    with pytest.raises(ParseError, match="1:3004: parse error: comparisons between scalars must use BOOL modifier"):
+        parse("foo + " * 500 + "(1 > 2)" + " + foo" * 500)
+
+
+def test_too_many_operators_in_a_row_are_a_located_error():
+    with pytest.raises(ParseError, match="1:1: parse error: expression has more than 10000 operators in a row"):
+        parse("foo" + " + foo" * (CHAIN_MAX + 1))
 
 
 def test_a_long_text_is_refused_before_it_is_read():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from pythanos import _rows
 from pythanos.errors import NotSupported
 from pythanos.model.matchers import Matcher
@@ -41,6 +43,7 @@ from pythanos.promql.operators.scalar import (
 )
 from pythanos.promql.operators.scan import InstantScan, Timestamps
 from pythanos.promql.operators.sets import SetOperation
+from pythanos.promql.operators.vectors.chain import Chained, Operand
 from pythanos.promql.operators.vectors.info import InfoJoin, InfoScan
 from pythanos.promql.operators.vectors.sampling import LimitRatio
 from pythanos.promql.operators.vectors.start_times import Nothing, StartTimes
@@ -49,6 +52,7 @@ from pythanos.promql.plan.nodes import (
     Aggregate,
     Binary,
     Call,
+    Chain,
     Negate,
     Node,
     Number,
@@ -83,7 +87,10 @@ class OperatorBuilder:
             case Aggregate():
                 return self._aggregate(node, steps)
             case Binary():
-                return self._binary(node, steps)
+                operands = self._operand(node.lhs, steps), self._operand(node.rhs, steps)
+                return cast(VectorOperator, self._operation(node, *operands))
+            case Chain():
+                return self._chain(node, steps)
             case Negate():
                 operand = self.vector(node.expr, steps)
                 return Elementwise(self.evaluation, operand, negate)
@@ -100,6 +107,8 @@ class OperatorBuilder:
                 return ScalarNegation(self.scalar(node.expr, steps))
             case Binary():
                 return ScalarArithmetic(node.op, self.scalar(node.lhs, steps), self.scalar(node.rhs, steps))
+            case Chain():
+                return self._chain(node, steps)
             case StepInvariant():
                 return ScalarRepeat(self.scalar(node.expr, _first(steps)), steps)
             case Call(function="scalar"):
@@ -243,23 +252,33 @@ class OperatorBuilder:
             return Ranking(self.evaluation, node, operand, param)
         return Quantile(self.evaluation, node, operand, param, node.param.start)
 
-    def _binary(self, node: Binary, steps: Steps) -> VectorOperator:
+    def _operand(self, node: Node, steps: Steps) -> Operand:
+        return self.scalar(node, steps) if node.type is ValueType.SCALAR else self.vector(node, steps)
+
+    def _chain(self, node: Chain, steps: Steps) -> Chained:
+        first = self._operand(node.first, steps)
+        operations = [(operation, self._operand(operation.rhs, steps)) for operation in node.operations]
+        return Chained(self.evaluation, steps, first, operations, self._operation)
+
+    def _operation(self, node: Binary, lhs: Operand, rhs: Operand) -> Operand:
+        """The operator of an operation, from those of its operands."""
         left, right = node.lhs.type, node.rhs.type
+        if left is ValueType.SCALAR and right is ValueType.SCALAR:
+            return ScalarArithmetic(node.op, cast(ScalarOperator, lhs), cast(ScalarOperator, rhs))
         if left is ValueType.SCALAR or right is ValueType.SCALAR:
             scalar_left = left is ValueType.SCALAR
-            vector, scalar = (node.rhs, node.lhs) if scalar_left else (node.lhs, node.rhs)
+            vector, scalar = (rhs, lhs) if scalar_left else (lhs, rhs)
             return scalar_operation(
                 self.evaluation,
                 node.op,
-                self.vector(vector, steps),
-                self.scalar(scalar, steps),
+                cast(VectorOperator, vector),
+                cast(ScalarOperator, scalar),
                 node.start,
                 scalar_left=scalar_left,
                 return_bool=node.return_bool,
             )
-        lhs, rhs = self.vector(node.lhs, steps), self.vector(node.rhs, steps)
         operation = SetOperation if node.op in SET_OPERATORS else VectorOperation
-        return operation(self.evaluation, node, lhs, rhs)
+        return operation(self.evaluation, node, cast(VectorOperator, lhs), cast(VectorOperator, rhs))
 
 
 def _first(steps: Steps) -> Steps:

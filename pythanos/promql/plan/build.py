@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pythanos.errors import NotSupported
 from pythanos.promql.plan.nodes import (
     Aggregate,
+    Before,
     Binary,
     Call,
+    Chain,
     Negate,
     Node,
     Number,
@@ -18,6 +22,15 @@ from pythanos.promql.plan.nodes import (
     Text,
 )
 from pythanos.promql.syntax import ast
+from pythanos.promql.syntax.errors import DEPTH_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The default step of subqueries, and whether operations in a row become a Chain."""
+
+    subquery_step_ms: int
+    chained: bool
 
 
 def build_plan(expr: ast.Expr, subquery_step_ms: int) -> Node:
@@ -25,11 +38,16 @@ def build_plan(expr: ast.Expr, subquery_step_ms: int) -> Node:
 
     ``subquery_step_ms`` is the default step of subqueries. Raises NotSupported for what is parsed but not evaluated.
     """
+    # Optimizers and operators may recurse through any plan, so a deep tree is made flat where it can be.
+    return _plan(expr, _Shape(subquery_step_ms, ast.depth(expr) > DEPTH_MAX))
+
+
+def _plan(expr: ast.Expr, shape: _Shape) -> Node:
     match expr:
         case ast.ParenExpr():
-            return build_plan(expr.expr, subquery_step_ms)
+            return _plan(expr.expr, shape)
         case ast.StepInvariantExpr():
-            return StepInvariant(build_plan(expr.expr, subquery_step_ms))
+            return StepInvariant(_plan(expr.expr, shape))
         case ast.NumberLiteral():
             return Number(expr.value, expr.start, expr.end)
         case ast.StringLiteral():
@@ -39,17 +57,17 @@ def build_plan(expr: ast.Expr, subquery_step_ms: int) -> Node:
         case ast.MatrixSelector():
             return RangeSelect(_select(expr.selector), expr.range_ms, expr.start, expr.end)
         case ast.SubqueryExpr():
-            return _subquery(expr, subquery_step_ms)
+            return _subquery(expr, shape)
         case ast.Call():
-            return _call(expr, subquery_step_ms)
+            return _call(expr, shape)
         case ast.AggregateExpr():
-            param = None if expr.param is None else build_plan(expr.param, subquery_step_ms)
-            operand = build_plan(expr.expr, subquery_step_ms)
+            param = None if expr.param is None else _plan(expr.param, shape)
+            operand = _plan(expr.expr, shape)
             return Aggregate(expr.op, operand, param, expr.grouping, expr.without, expr.start, expr.end)
         case ast.BinaryExpr():
-            return _binary(expr, subquery_step_ms)
+            return _binary(expr, shape)
         case ast.UnaryExpr():
-            operand = build_plan(expr.expr, subquery_step_ms)
+            operand = _plan(expr.expr, shape)
             return operand if expr.op == "+" else Negate(operand, expr.start, expr.end)
     raise NotSupported(f"{type(expr).__name__} is not supported yet")
 
@@ -59,14 +77,14 @@ def _select(node: ast.VectorSelector) -> Select:
     return Select(node.matchers, node.offset_ms, node.at_ms, modifier=modifier, start=node.start, end=node.end)
 
 
-def _subquery(node: ast.SubqueryExpr, subquery_step_ms: int) -> Subquery:
-    inner = build_plan(node.expr, subquery_step_ms)
-    step_ms = node.step_ms or subquery_step_ms
+def _subquery(node: ast.SubqueryExpr, shape: _Shape) -> Subquery:
+    inner = _plan(node.expr, shape)
+    step_ms = node.step_ms or shape.subquery_step_ms
     return Subquery(inner, node.range_ms, step_ms, node.offset_ms, node.at_ms, node.start, node.end)
 
 
-def _call(node: ast.Call, subquery_step_ms: int) -> Node:
-    args = tuple(build_plan(arg, subquery_step_ms) for arg in node.args)
+def _call(node: ast.Call, shape: _Shape) -> Node:
+    args = tuple(_plan(arg, shape) for arg in node.args)
     for source in args:
         if isinstance(source, RangeSelect | Subquery):
             scalars = tuple(arg for arg in args if arg is not source)
@@ -74,6 +92,18 @@ def _call(node: ast.Call, subquery_step_ms: int) -> Node:
     return Call(node.func.name, args, node.func.returns, node.start, node.end)
 
 
-def _binary(node: ast.BinaryExpr, subquery_step_ms: int) -> Binary:
-    lhs, rhs = build_plan(node.lhs, subquery_step_ms), build_plan(node.rhs, subquery_step_ms)
-    return Binary(node.op, lhs, rhs, node.matching, node.return_bool, node.start, node.end)
+def _binary(node: ast.BinaryExpr, shape: _Shape) -> Node:
+    chain = ast.left_chain(node) if shape.chained else [node]
+    first = _plan(chain[0].lhs, shape)
+    if len(chain) == 1:
+        return _operation(node, first, shape)
+    operations: list[Binary] = []
+    kind = first.type
+    for operation in chain:
+        operations.append(_operation(operation, Before(kind), shape))
+        kind = operations[-1].type
+    return Chain(first, tuple(operations), node.start, node.end)
+
+
+def _operation(node: ast.BinaryExpr, lhs: Node, shape: _Shape) -> Binary:
+    return Binary(node.op, lhs, _plan(node.rhs, shape), node.matching, node.return_bool, node.start, node.end)

@@ -7,8 +7,10 @@ from typing import Any
 
 from pythanos.promql.plan.nodes import (
     Aggregate,
+    Before,
     Binary,
     Call,
+    Chain,
     Negate,
     Node,
     Number,
@@ -60,6 +62,10 @@ def node_name(node: Node) -> str:
             return f"[aggregate] {node.op} {'without' if node.without else 'by'} ({', '.join(node.grouping)})"
         case Binary():
             return f"[binary] {node.op}{' bool' if node.return_bool else ''}{_matching(node)}"
+        case Before():
+            return "[operation before]"
+        case Chain():
+            return "[chain]"
         case Negate():
             return "[negate]"
         case StepInvariant():

@@ -139,6 +139,30 @@ class Binary:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """The left operand of an operation in a Chain: what the operation before it gives."""
+
+    type: ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Operations in a row, ``a - b + c ...``: so many that they must not be nested.
+
+    The first one's left operand is ``first``; each has a Before in the place of its own left operand.
+    """
+
+    first: Node
+    operations: tuple[Binary, ...]
+    start: int = field(default=0, compare=False)
+    end: int = field(default=0, compare=False)
+
+    @property
+    def type(self) -> ValueType:
+        return self.operations[-1].type
+
+
+@dataclass(frozen=True, slots=True)
 class Negate:
     expr: Node
     start: int = field(default=0, compare=False)
@@ -170,7 +194,19 @@ class StepInvariant:
 
 RangeSource = Union[RangeSelect, Subquery]  # noqa: UP007
 Node = Union[  # noqa: UP007
-    Number, Text, Select, RangeSelect, Subquery, RangeCall, Call, Aggregate, Binary, Negate, StepInvariant
+    Number,
+    Text,
+    Select,
+    RangeSelect,
+    Subquery,
+    RangeCall,
+    Call,
+    Aggregate,
+    Binary,
+    Before,
+    Chain,
+    Negate,
+    StepInvariant,
 ]
 
 
@@ -189,6 +225,8 @@ def children(node: Node) -> tuple[Node, ...]:
             return (node.expr,) if node.param is None else (node.param, node.expr)
         case Binary():
             return (node.lhs, node.rhs)
+        case Chain():
+            return (node.first, *node.operations)
     return ()
 
 
@@ -211,4 +249,6 @@ def map_children(node: Node, change: Callable[[Node], Node]) -> Node:
             return replace(node, expr=after[-1], param=after[0] if len(after) == 2 else None)
         case Binary():
             return replace(node, lhs=after[0], rhs=after[1])
+        case Chain():
+            return replace(node, first=after[0], operations=cast(tuple[Binary, ...], after[1:]))
     return node

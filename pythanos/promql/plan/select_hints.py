@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from pythanos.promql.plan.nodes import Aggregate, Binary, Call, Node, RangeCall, RangeSelect, Select, map_children
+from pythanos.promql.plan.nodes import (
+    Aggregate,
+    Binary,
+    Call,
+    Chain,
+    Node,
+    RangeCall,
+    RangeSelect,
+    Select,
+    map_children,
+)
 
 
 def hint_selects(plan: Node) -> Node:
@@ -25,6 +35,6 @@ def _hint(node: Node, func: str, around: Aggregate | None) -> Node:
             return map_children(node, partial(_hint, func=node.op, around=node))
         case Call() | RangeCall():
             return map_children(node, partial(_hint, func=node.function, around=None))
-        case Binary():
+        case Binary() | Chain():
             return map_children(node, partial(_hint, func="", around=None))
     return map_children(node, partial(_hint, func=func, around=None))

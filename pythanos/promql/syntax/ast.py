@@ -229,9 +229,12 @@ class BinaryExpr:
 
     @property
     def type(self) -> ValueType:
-        if self.lhs.type is ValueType.SCALAR and self.rhs.type is ValueType.SCALAR:
-            return ValueType.SCALAR
-        return ValueType.VECTOR
+        node: Expr = self
+        while type(node) is BinaryExpr:
+            if node.rhs.type is not ValueType.SCALAR:
+                return ValueType.VECTOR
+            node = node.lhs
+        return ValueType.SCALAR if node.type is ValueType.SCALAR else ValueType.VECTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +301,28 @@ PARAMETER_AGGREGATIONS = EXPERIMENTAL_AGGREGATIONS | {"topk", "bottomk", "count_
 AGGREGATIONS = PARAMETER_AGGREGATIONS | {"sum", "avg", "count", "min", "max", "group", "stddev", "stdvar"}
 COMPARISONS = frozenset(("==", "!=", "<=", "<", ">=", ">"))
 SET_OPERATORS = frozenset(("and", "or", "unless"))
+
+
+def left_chain(node: BinaryExpr) -> list[BinaryExpr]:
+    """The operations down the left side of one, the innermost first: ``a - b + c`` has ``a - b``, then all of it.
+
+    A text of thousands of operators in a row makes such a chain, so what walks a tree must not recurse along it.
+    """
+    chain = [node]
+    while type(node.lhs) is BinaryExpr:
+        node = node.lhs
+        chain.append(node)
+    chain.reverse()
+    return chain
+
+
+def depth(expr: Expr) -> int:
+    """The levels of a tree, without durations: each operation is one. Uses no recursion."""
+    levels, level = 0, [expr]
+    while level:
+        levels += 1
+        level = [child for node in level for child in children(node)]
+    return levels
 
 
 def children(node: Expr) -> tuple[Expr, ...]:

@@ -27,9 +27,10 @@ from pythanos.promql.syntax.ast import (
     VectorMatching,
     VectorSelector,
     children,
+    left_chain,
 )
 from pythanos.promql.syntax.cursor import Cursor
-from pythanos.promql.syntax.errors import DEPTH_MAX
+from pythanos.promql.syntax.errors import CHAIN_MAX, DEPTH_MAX
 
 _SPACES = " \t\n\r"
 _SCALAR, _VECTOR, _STRING, _MATRIX = ValueType.SCALAR, ValueType.VECTOR, ValueType.STRING, ValueType.MATRIX
@@ -37,13 +38,25 @@ _set = object.__setattr__
 
 
 def check_depth(expr: Expr, cursor: Cursor) -> None:
-    """Raises ParseError if a tree, with its duration expressions, is deeper than DEPTH_MAX. Uses no recursion."""
+    """Raises ParseError if a tree, with its duration expressions, is deeper than DEPTH_MAX. Uses no recursion.
+
+    Operations in a row are one level; more than CHAIN_MAX of them are an error too.
+    """
     level = [expr]
     for _ in range(DEPTH_MAX):
-        level = [child for node in level for child in (*children(node), *_durations(node))]
+        level = [child for node in level for child in (*_operands(node, cursor), *_durations(node))]
         if not level:
             return
     raise cursor.too_deep(level[0].start)
+
+
+def _operands(node: Expr, cursor: Cursor) -> tuple[Expr, ...]:
+    if type(node) is not BinaryExpr:
+        return children(node)
+    chain = left_chain(node)
+    if len(chain) > CHAIN_MAX:
+        raise cursor.fail(f"expression has more than {CHAIN_MAX} operators in a row", node.start)
+    return (chain[0].lhs, *(operation.rhs for operation in chain))
 
 
 def _durations(node: Expr) -> list[Expr]:
@@ -173,9 +186,18 @@ def _check_info_selector(node: Call, arg: Expr, cursor: Cursor) -> None:
 
 
 def _check_binary(node: BinaryExpr, cursor: Cursor) -> ValueType:
+    chain = left_chain(node)
+    found = check(chain[0].lhs, cursor)
+    for operation in chain:
+        found = _check_operation(operation, found, cursor)
+    return found
+
+
+def _check_operation(node: BinaryExpr, left: ValueType, cursor: Cursor) -> ValueType:
+    """The type of an operation whose left operand is known to be of a type."""
     op, matching = node.op, node.matching
     assert matching is not None  # the parser sets one everywhere
-    left, right = check(node.lhs, cursor), check(node.rhs, cursor)
+    right = check(node.rhs, cursor)
     if node.return_bool and op not in COMPARISONS:
         raise cursor.fail("bool modifier can only be used on comparison operators", _operator_start(node, cursor))
     scalars = left is _SCALAR and right is _SCALAR

@@ -7,6 +7,8 @@ from pythanos.errors import BadRequest
 # Levels of a syntax tree. Everything that walks a tree may recurse: this many levels of two or three Python frames each
 # stay below the interpreter's default limit of 1,000.
 DEPTH_MAX = 256
+# Operators in a row, as in `a or b or c`: they are one level, and are never recursed along.
+CHAIN_MAX = 10_000
 # Bytes of one expression.
 LENGTH_MAX = 1 << 20
 

@@ -1,7 +1,8 @@
 """PromQL: a lexer's tokens to a checked syntax tree, by precedence climbing.
 
 Grammar, messages and positions are those of ``prometheus:promql/parser`` 3.14. The nodes of a tree are at most
-``errors.DEPTH_MAX`` levels deep: nested rules count while parsing, a long chain of operators is measured afterwards.
+``errors.DEPTH_MAX`` levels deep: nested rules count while parsing. Operators in a row, however
+many, are one level.
 """
 
 from __future__ import annotations

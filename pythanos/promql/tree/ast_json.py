@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pythanos.errors import BadRequest
 from pythanos.promql.syntax.ast import (
     AggregateExpr,
     BinaryExpr,
@@ -20,19 +21,30 @@ from pythanos.promql.syntax.ast import (
     UnaryExpr,
     VectorMatching,
     VectorSelector,
+    depth,
 )
+from pythanos.promql.syntax.errors import DEPTH_MAX
 from pythanos.promql.tree.numbers import plain
 
 
 def ast_json(expr: Expr) -> dict[str, Any]:
-    """Nested dicts, lists, strings, numbers and None; each node has a ``type``. Durations and times are in ms."""
+    """Nested dicts, lists, strings, numbers and None; each node has a ``type``. Durations and times are in ms.
+
+    Raises BadRequest for a tree that many operators in a row make deeper than encoders go.
+    """
+    if depth(expr) > DEPTH_MAX:
+        raise BadRequest(f"expressions of more than {DEPTH_MAX} levels cannot be shown as a tree")
+    return _json(expr)
+
+
+def _json(expr: Expr) -> dict[str, Any]:
     match expr:
         case AggregateExpr():
             return {
                 "type": "aggregation",
                 "op": expr.op,
-                "expr": ast_json(expr.expr),
-                "param": None if expr.param is None else ast_json(expr.param),
+                "expr": _json(expr.expr),
+                "param": None if expr.param is None else _json(expr.param),
                 "grouping": list(expr.grouping),
                 "without": expr.without,
             }
@@ -40,13 +52,13 @@ def ast_json(expr: Expr) -> dict[str, Any]:
             return {
                 "type": "binaryExpr",
                 "op": expr.op,
-                "lhs": ast_json(expr.lhs),
-                "rhs": ast_json(expr.rhs),
+                "lhs": _json(expr.lhs),
+                "rhs": _json(expr.rhs),
                 "matching": None if expr.matching is None else _matching(expr.matching),
                 "bool": expr.return_bool,
             }
         case Call():
-            return {"type": "call", "func": _function(expr), "args": [ast_json(arg) for arg in expr.args]}
+            return {"type": "call", "func": _function(expr), "args": [_json(arg) for arg in expr.args]}
         case MatrixSelector():
             return {"type": "matrixSelector", **_selector(expr.selector), **_range(expr)}
         case VectorSelector():
@@ -54,18 +66,18 @@ def ast_json(expr: Expr) -> dict[str, Any]:
         case SubqueryExpr():
             return {
                 "type": "subquery",
-                "expr": ast_json(expr.expr),
+                "expr": _json(expr.expr),
                 **_range(expr),
                 **_times(expr),
                 "step": expr.step_ms,
                 "stepExpr": _duration(expr.step_expr),
             }
         case ParenExpr():
-            return {"type": "parenExpr", "expr": ast_json(expr.expr)}
+            return {"type": "parenExpr", "expr": _json(expr.expr)}
         case UnaryExpr():
-            return {"type": "unaryExpr", "op": expr.op, "expr": ast_json(expr.expr)}
+            return {"type": "unaryExpr", "op": expr.op, "expr": _json(expr.expr)}
         case StepInvariantExpr():
-            return ast_json(expr.expr)
+            return _json(expr.expr)
         case StringLiteral():
             return {"type": "stringLiteral", "val": expr.value}
         case NumberLiteral():

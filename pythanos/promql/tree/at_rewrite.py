@@ -15,6 +15,7 @@ from pythanos.promql.syntax.ast import (
     SubqueryExpr,
     UnaryExpr,
     VectorSelector,
+    left_chain,
 )
 from pythanos.promql.syntax.signatures import AT_UNSAFE_FUNCTIONS
 
@@ -45,9 +46,19 @@ def with_at(expr: Expr, at_ms: int) -> Expr | None:
                 return None
             return replace(expr, expr=inner, param=param)
         case BinaryExpr():
-            lhs, rhs = with_at(expr.lhs, at_ms), with_at(expr.rhs, at_ms)
-            return None if lhs is None or rhs is None else replace(expr, lhs=lhs, rhs=rhs)
+            return _operation_with_at(expr, at_ms)
         case ParenExpr() | UnaryExpr() | StepInvariantExpr():
             inner = with_at(expr.expr, at_ms)
             return None if inner is None else replace(expr, expr=inner)
     return expr
+
+
+def _operation_with_at(expr: BinaryExpr, at_ms: int) -> Expr | None:
+    chain = left_chain(expr)
+    fixed = with_at(chain[0].lhs, at_ms)
+    for operation in chain:
+        rhs = with_at(operation.rhs, at_ms)
+        if fixed is None or rhs is None:
+            return None
+        fixed = replace(operation, lhs=fixed, rhs=rhs)
+    return fixed

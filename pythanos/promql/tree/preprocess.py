@@ -25,6 +25,7 @@ from pythanos.promql.syntax.ast import (
     SubqueryExpr,
     UnaryExpr,
     VectorSelector,
+    left_chain,
 )
 from pythanos.promql.syntax.signatures import AT_UNSAFE_FUNCTIONS
 
@@ -112,12 +113,16 @@ def _settle_aggregate(node: AggregateExpr, times: QueryTimes) -> _Settled:
 
 
 def _settle_binary(node: BinaryExpr, times: QueryTimes) -> _Settled:
-    lhs, rhs = _settle(node.lhs, times), _settle(node.rhs, times)
-    fixed = lhs[1] and rhs[1]
-    left, right = (lhs[0], rhs[0]) if fixed else (_marked(lhs), _marked(rhs))
-    if left is not node.lhs or right is not node.rhs:
-        node = replace(node, lhs=left, rhs=right)
-    return node, fixed, fixed
+    chain = left_chain(node)
+    settled = _settle(chain[0].lhs, times)
+    for operation in chain:
+        rhs = _settle(operation.rhs, times)
+        fixed = settled[1] and rhs[1]
+        left, right = (settled[0], rhs[0]) if fixed else (_marked(settled), _marked(rhs))
+        if left is not operation.lhs or right is not operation.rhs:
+            operation = replace(operation, lhs=left, rhs=right)
+        settled = operation, fixed, fixed
+    return settled
 
 
 def _settle_subquery(node: SubqueryExpr, times: QueryTimes) -> _Settled:

@@ -30,6 +30,7 @@ from pythanos.promql.syntax.ast import (
     UnaryExpr,
     VectorMatching,
     VectorSelector,
+    left_chain,
 )
 from pythanos.promql.tree.numbers import plain, short
 from pythanos.units import format_duration
@@ -254,15 +255,19 @@ def _write_aggregate(node: AggregateExpr, out: _Writer) -> None:
 
 
 def _write_binary(node: BinaryExpr, out: _Writer) -> None:
-    if node.op == "^" and type(node.lhs) is NumberLiteral and node.lhs.value == math.inf:
+    followed, out.followed = out.followed, True
+    chain = left_chain(node)
+    first = chain[0].lhs
+    if chain[0].op == "^" and type(first) is NumberLiteral and first.value == math.inf:
         # With its plus it would read as the sign of the power.
         out.add("Inf")
     else:
-        followed, out.followed = out.followed, True
-        _WRITERS[type(node.lhs)](node.lhs, out)
-        out.followed = followed
-    out.add(f" {operator_text(node)} ")
-    _WRITERS[type(node.rhs)](node.rhs, out)
+        _WRITERS[type(first)](first, out)
+    for operation in chain:
+        out.add(f" {operator_text(operation)} ")
+        out.followed = followed or operation is not node
+        _WRITERS[type(operation.rhs)](operation.rhs, out)
+    out.followed = followed
 
 
 def _write_unary(node: UnaryExpr, out: _Writer) -> None:
