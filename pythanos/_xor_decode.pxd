@@ -15,8 +15,10 @@ from pythanos._cursor cimport Cursor, cursor, offset as cursor_offset, read_u64b
 cdef extern from *:
     """
     #define PYTHANOS_STALE 0x7FF0000000000002ULL
+    #define PYTHANOS_ALL_BITS 0xFFFFFFFFFFFFFFFFULL
     """
     const uint64_t STALE "PYTHANOS_STALE"
+    const uint64_t ALL_BITS "PYTHANOS_ALL_BITS"
 
 cdef enum:
     SAMPLE_REACH = 28       # bytes from a sample's first byte that decoding it may load: 147 bits, and nine bytes
@@ -97,6 +99,7 @@ cdef inline int64_t decode_xor(
 ) noexcept nogil:
     # The hot state is in locals, not in a struct, whose address would keep it in memory: a store and a load each.
     # `valid` is how many bits at the top of `word` are still there: mostly enough, so that one load does for a sample.
+    # The window of changed bits is where they lie in a value: behind `leading` bits, `width` of them, those of `mask`.
     cdef uint8_t tail[TAIL]
     cdef Source s
     cdef Opening o
@@ -104,8 +107,8 @@ cdef inline int64_t decode_xor(
     cdef uint64_t timestamp = o.timestamp, delta = o.delta, value = o.value
     cdef int64_t at = s.at, safe = s.safe
     cdef const uint8_t* source = data
-    cdef int width = 64, trailing = 0, leading, valid
-    cdef uint64_t word
+    cdef int width = 64, leading = 0, valid
+    cdef uint64_t word, mask = ALL_BITS
     cdef int64_t i = 1, run
     if fault:
         return end_chunk(&s, at, n, fault, fault_at)
@@ -132,6 +135,15 @@ cdef inline int64_t decode_xor(
                 at += 2 * run
                 continue
             if not PYTHANOS_RARE(word >> 63):
+                if not PYTHANOS_RARE((word >> 61) & 1 or width > 54):
+                    # On time, and changed in the same window: most samples of most chunks.
+                    timestamp += delta
+                    value ^= ((word << 3) >> leading) & mask
+                    at += width + 3
+                    timestamps[i] = <int64_t>timestamp
+                    values[i] = value
+                    i += 1
+                    continue
                 at += 1
                 word <<= 1
                 valid = 56
@@ -162,20 +174,20 @@ cdef inline int64_t decode_xor(
                 leading = <int>(word >> 57) & 31
                 width = <int>(word >> 51) & 63
                 width = width if width else 64
-                trailing = 64 - leading - width
                 at += 13
                 word <<= 13
                 valid -= 13
-                if PYTHANOS_RARE(trailing < 0):
+                if PYTHANOS_RARE(leading + width > 64):
                     fault = FAULT_WINDOW
                     break
+                mask = (ALL_BITS << (64 - width)) >> leading
             else:
                 at += 2
                 word <<= 2
                 valid -= 2
             if PYTHANOS_RARE(width > valid):
                 word = peek64(source, at)
-            value ^= (word >> (64 - width)) << trailing
+            value ^= (word >> leading) & mask
             at += width
         timestamps[i] = <int64_t>timestamp
         values[i] = value
@@ -196,9 +208,9 @@ cdef inline int64_t decode_xor2(
     cdef int64_t at = s.at, safe = s.safe, first_change = data[2] & 0x7F, start = o.start
     cdef int64_t plain = first_change if first_change else n    # samples in front of it have no start timestamp field
     cdef const uint8_t* source = data
-    cdef int width = 64, trailing = 0, leading, valid
+    cdef int width = 64, leading = 0, valid
     cdef bint changed, fresh, stale
-    cdef uint64_t word, step = 0
+    cdef uint64_t word, step = 0, mask = ALL_BITS
     cdef int64_t i = 1, run, k
     if fault:
         return end_chunk(&s, at, n, fault, fault_at)
@@ -276,16 +288,16 @@ cdef inline int64_t decode_xor2(
                 leading = <int>(word >> 59)
                 width = <int>(word >> 53) & 63
                 width = width if width else 64
-                trailing = 64 - leading - width
                 at += 11
                 word <<= 11
                 valid -= 11
-                if PYTHANOS_RARE(trailing < 0):
+                if PYTHANOS_RARE(leading + width > 64):
                     fault = FAULT_WINDOW
                     break
+                mask = (ALL_BITS << (64 - width)) >> leading
             if PYTHANOS_RARE(width > valid):
                 word = peek64(source, at)
-            value ^= (word >> (64 - width)) << trailing
+            value ^= (word >> leading) & mask
             at += width
         if PYTHANOS_RARE(i >= plain):
             at = take_start(data, length, at + (s.moved << 3), &step) - (s.moved << 3)
