@@ -21,33 +21,6 @@ from pythanos._window_leaves cimport (
 )
 from pythanos._window_starts cimport began_anew, started_rate
 
-cpdef enum Function:
-    RATE
-    INCREASE
-    DELTA
-    IRATE
-    IDELTA
-    SUM
-    AVG
-    MIN
-    MAX
-    COUNT
-    PRESENT
-    FIRST
-    LAST
-    STDDEV
-    STDVAR
-    QUANTILE
-    MAD
-    CHANGES
-    RESETS
-    DERIV
-    PREDICT_LINEAR
-    SMOOTH
-    TS_OF_FIRST
-    TS_OF_LAST
-    TS_OF_MIN
-    TS_OF_MAX
 
 cdef int64_t _padded(int64_t n) noexcept nogil:
     return (n + 7) & ~<int64_t>7

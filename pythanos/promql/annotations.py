@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from pythanos.model.matchers import quote
+
 
 class Severity(enum.StrEnum):
     WARNING = "PromQL warning"
@@ -133,6 +135,12 @@ def warning(message: str, start: int) -> Annotation:
 
 def info(message: str, start: int) -> Annotation:
     return Annotation(Severity.INFO, message, start)
+
+
+def start_overlap(metric: str, start: int, windows: int) -> Annotation:
+    """For a series in so many windows of which a sample claims to have begun before the one before it."""
+    text = f"sample has start time that overlaps with previous sample timestamp for metric {quote(metric)}"
+    return StartOverlap(Severity.WARNING, text, start, occurrences=windows)
 
 
 def format_g(value: float) -> str:

@@ -36,3 +36,20 @@ def mixed_aggregation(start: int) -> Annotation:
 
 def ignored_in_aggregation(op: str, start: int) -> Annotation:
     return info(f"ignored histogram in {op} aggregation", start)
+
+
+def mixed_range(metric: str, start: int) -> Annotation:
+    return warning(f"encountered a mix of histograms and floats for metric name {quote(metric)}", start)
+
+
+def ignored_in_range(metric: str, start: int) -> Annotation:
+    text = "ignored histograms in a range containing both floats and histograms for metric name"
+    return info(f"{text} {quote(metric)}", start)
+
+
+def not_counter(metric: str, start: int) -> Annotation:
+    return warning(f"this native histogram metric is not a counter: {quote(metric)}", start)
+
+
+def not_gauge(metric: str, start: int) -> Annotation:
+    return warning(f"this native histogram metric is not a gauge: {quote(metric)}", start)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos import _labels, _windows
+from pythanos import _labels, _rows, _windows
 from pythanos._windows import Function
-from pythanos.errors import NotSupported, QueryFailed
+from pythanos.errors import QueryFailed
 from pythanos.model.matchers import quote
 from pythanos.model.series import LabelColumn, SampleBatch
-from pythanos.promql.annotations import Annotation, Severity, StartOverlap, format_g, info, warning
+from pythanos.promql.annotations import Annotation, format_g, info, start_overlap, warning
 from pythanos.promql.functions.ranges import RangeFunction
+from pythanos.promql.operators.histograms.windows import (
+    HistogramSamples,
+    evaluated,
+    histogram_windows,
+    selected,
+    window_remarks,
+)
 from pythanos.promql.operators.operator import (
     Block,
     Evaluation,
@@ -29,7 +37,7 @@ from pythanos.promql.operators.scan import (
     batch_jobs,
     block_rows,
     data_steps,
-    decoded,
+    decode,
     metric_name,
     open_selection,
     select_hints,
@@ -73,8 +81,13 @@ class RangeOperator:
         """Evaluates the scalar arguments."""
         self.parameters = tuple(np.ascontiguousarray(scalar.row()) for scalar in self.scalars)
 
-    def windows(self, samples: SampleBatch, drop_name: NDArray[np.bool_] | None = None) -> Block:
-        """The function over the windows of some series; runs in a job."""
+    def windows(
+        self,
+        samples: SampleBatch,
+        histograms: HistogramSamples | None = None,
+        drop_name: NDArray[np.bool_] | None = None,
+    ) -> Block:
+        """The function over the windows of some series; runs in a job. ``histograms``: beside the floats, if any."""
         if self.function.kernel is Function.SMOOTH and len(samples):
             _check_factors("smoothing", self.parameters[0])
             _check_factors("trend", self.parameters[1])
@@ -98,8 +111,11 @@ class RangeOperator:
             overlaps=overlaps,
         )
         overlapping = [] if overlaps is None else self._overlap_warnings(samples.labels, overlaps)
-        block = Block(samples.labels, values, drop_name, scanned, read).without_empty()
-        block.annotations = self._annotations(block.labels) + overlapping
+        block = Block(samples.labels, values, drop_name, scanned, read)
+        if histograms is not None:
+            self._with_histograms(block, replace(samples, start_timestamps=starts), histograms)
+        block = block.without_empty()
+        block.annotations += self._annotations(block) + overlapping
         if not self.function.keeps_name:
             block = without_names(self.evaluation, block)
             if not self.evaluation.options.delayed_names:
@@ -109,8 +125,21 @@ class RangeOperator:
     def finished(self) -> None:
         require_distinct(self._hashes)
 
-    def _annotations(self, labels: LabelColumn) -> list[Annotation]:
+    def _with_histograms(self, block: Block, samples: SampleBatch, histograms: HistogramSamples) -> None:
+        """Puts the windows right in which histograms are."""
+        kernel, position = self.function.kernel, self.position
+        results = histogram_windows(kernel, samples, histograms, block.values, self.ends, self.range_ms)
+        block.histograms = results.histograms
+        block.scanned += results.scanned
+        block.read += results.read
+        block.annotations = window_remarks(results.said, block.labels, position)
+
+    def _annotations(self, block: Block) -> list[Annotation]:
+        """What there is to say about the floats of a result."""
         found: list[Annotation] = []
+        labels = block.labels
+        if block.histograms is not None:
+            labels = labels.take(np.nonzero(_rows.present_rows(block.values))[0])
         if not len(labels):
             return found
         if self.function.counter:
@@ -126,12 +155,7 @@ class RangeOperator:
             return []
         names = _labels.values_of(labels.take(rows), "__name__")
         return [
-            StartOverlap(
-                Severity.WARNING,
-                f"sample has start time that overlaps with previous sample timestamp for metric {quote(name)}",
-                self.position,
-                occurrences=int(count),
-            )
+            start_overlap(name, self.position, count)
             for name, count in zip(names, overlaps[rows].tolist(), strict=True)
         ]
 
@@ -153,6 +177,8 @@ class RangeScan(RangeOperator):
         if function.keeps_name:
             self.names = Names.SINGLE if self.known_name else Names.MANY
         hints = select_hints(node.select, ends, node.range_ms, node.range_ms)
+        self.node = node
+        self.mint = hints.mint
         self.selection = open_selection(evaluation, node.select, hints)
         self.rows = block_rows(hints, steps.count)
 
@@ -161,7 +187,8 @@ class RangeScan(RangeOperator):
         yield from batch_jobs(self.selection, self.rows, self._evaluate)
 
     def _evaluate(self, batch: EncodedSeries) -> Block:
-        return self.windows(decoded(batch))
+        samples = decode(batch, self.node.select, self.mint)
+        return self.windows(samples, selected(samples, use_starts=self.evaluation.options.use_start_timestamps))
 
 
 class SubqueryRange(RangeOperator):
@@ -194,11 +221,10 @@ class SubqueryRange(RangeOperator):
 
     def _evaluate(self, job: Job) -> Block:
         rows = job()
-        if rows.histograms is not None:
-            raise NotSupported("range functions over native histograms are not supported yet")
         grid = self.inner.steps
         start, timestamps, values = _windows.row_samples(rows.values, grid.start_ms, grid.step_ms)
-        block = self.windows(SampleBatch(rows.labels, start, timestamps, values), rows.drop_name)
+        samples = SampleBatch(rows.labels, start, timestamps, values)
+        block = self.windows(samples, evaluated(rows, grid), rows.drop_name)
         block.read = rows.read
         block.annotations = rows.annotations + block.annotations
         return block

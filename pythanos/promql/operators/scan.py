@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _windows
-from pythanos.errors import NotSupported
+from pythanos._histogram_math import supported
 from pythanos.model.histogram import HistogramColumns
 from pythanos.model.matchers import MatchType
 from pythanos.model.series import SampleBatch
 from pythanos.promql.histograms.instant import last_samples, last_times
 from pythanos.promql.histograms.rows import compacted
+from pythanos.promql.histograms.statistics import without_buckets
 from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, without_names
 from pythanos.promql.plan.nodes import Select
 from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
@@ -35,10 +37,12 @@ class InstantScan:
         self.evaluation = evaluation
         self.steps = steps
         self.times = times
+        self.node = node
         self.data = data_steps(node, steps)
         self.names = Names.SINGLE if metric_name(node) else Names.MANY
         lookback_ms = evaluation.options.lookback_ms
         hints = select_hints(node, self.data, lookback_ms, 0)
+        self.mint = hints.mint
         self.selection = open_selection(evaluation, node, hints)
         self.rows = block_rows(hints, max(steps.count, self.data.count))
 
@@ -49,8 +53,8 @@ class InstantScan:
         """Selected label sets are distinct."""
 
     def _look(self, batch: EncodedSeries) -> Block:
-        samples = batch.decode()
-        if samples.histograms is not None and len(samples.histograms):
+        samples = decode(batch, self.node, self.mint)
+        if samples.histograms is not None:
             return self._look_at_both(samples, samples.histograms)
         values = np.empty((len(samples), self.data.count))
         found = _windows.instant_rows(
@@ -93,6 +97,23 @@ class Timestamps:
 
     def _apply(self, job: Job) -> Block:
         return without_names(self.scan.evaluation, job())
+
+
+def decode(batch: EncodedSeries, node: Select, mint: int) -> SampleBatch:
+    """The samples of a batch as a selector wants them: its ``histograms`` are None, or some, that can be computed with.
+
+    ``mint`` ms: where the hints of the selector begin.
+    """
+    samples = batch.decode()
+    histograms = samples.histograms
+    if histograms is None:
+        return samples
+    if not len(histograms):
+        return replace(samples, histograms=None)
+    histograms = supported(histograms)
+    if node.statistics:
+        histograms = without_buckets(histograms, mint)
+    return replace(samples, histograms=histograms)
 
 
 def data_steps(node: Select, steps: Steps) -> Steps:
@@ -175,12 +196,3 @@ def batch_jobs(selection: Selection, rows: int, work: Callable[[EncodedSeries], 
 
 def _work_on_part(work: Callable[[EncodedSeries], Block], batch: EncodedSeries, start: int, stop: int) -> Block:
     return work(batch.part(start, stop))
-
-
-def decoded(batch: EncodedSeries) -> SampleBatch:
-    """The samples of a batch. Raises NotSupported where native histograms are among them."""
-    samples = batch.decode()
-    histograms = samples.histograms
-    if isinstance(histograms, HistogramColumns) and len(histograms.timestamps):
-        raise NotSupported("native histogram samples are not supported yet")
-    return samples

@@ -1,0 +1,369 @@
+"""Range functions over step windows that hold native histograms.
+
+Windows are those of ``_windows``, which computes what the float samples give; here the windows with histograms in them
+are put right. Semantics: Prometheus 3.14, ``promql/functions.go``.
+"""
+
+# Design: per series, staleness markers are left out, resets or changes between neighbours are found once, and two
+# pointers a kind of sample move over the windows. A window's result is a row of new columns; that of first_over_time
+# and last_over_time refers to the row that came in.
+
+import numpy as np
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from pythanos._histogram_accumulate cimport (
+    add_mean, add_sum, clear_running, finish_running, release_running, result_flags,
+)
+from pythanos._histogram_add cimport INCOMPATIBLE, RECONCILED, RESET_COLLISION
+from pythanos._histogram_columns cimport HistogramReader, columns_of, put_value, release_sink
+from pythanos._histogram_rate cimport (
+    GIVES_NOTHING, GIVES_VALUE, LACKS_MEMORY, SAID_COLLISION, SAID_IGNORED, SAID_MIXED, SAID_MIXED_SCHEMAS,
+    SAID_NOT_COUNTER, SAID_NOT_GAUGE, SAID_OVERLAP, SAID_RECONCILED_ADD, SAID_RECONCILED_AGG, SAID_RECONCILED_SUB,
+    Train, Work, find_resets, histogram_rate, last_difference, member,
+)
+from pythanos._histogram_reset cimport is_equal
+from pythanos._histogram_value cimport View, release_value
+from pythanos._window_leaves cimport Windows, absent, absent_value, range_seconds
+from pythanos._window_starts cimport began_anew
+from pythanos._windows cimport (
+    AVG, CHANGES, COUNT, DELTA, FIRST, IDELTA, INCREASE, IRATE, LAST, PRESENT, RATE, RESETS, SUM, TS_OF_FIRST,
+    TS_OF_LAST,
+)
+
+# What a window has to say, as bits.
+MIXED, IGNORED = SAID_MIXED, SAID_IGNORED
+NOT_COUNTER, NOT_GAUGE = SAID_NOT_COUNTER, SAID_NOT_GAUGE
+MIXED_SCHEMAS, COLLISION, OVERLAP = SAID_MIXED_SCHEMAS, SAID_COLLISION, SAID_OVERLAP
+RECONCILED_ADD, RECONCILED_SUB, RECONCILED_AGG = SAID_RECONCILED_ADD, SAID_RECONCILED_SUB, SAID_RECONCILED_AGG
+
+# The floats of one series without staleness markers; `starts` may be NULL.
+cdef struct Floats:
+    int64_t size
+    int64_t* times
+    double* values
+    int64_t* starts
+
+# One window: samples [flo, fhi) and [hlo, hhi) of (begin, end].
+cdef struct Window:
+    int64_t flo
+    int64_t fhi
+    int64_t hlo
+    int64_t hhi
+    int64_t begin
+    int64_t end
+
+
+cdef bint _float_reset(const Floats* f, int64_t j) noexcept nogil:
+    return f.values[j] < f.values[j - 1] or (
+        f.starts != NULL and began_anew(f.starts[j - 1], f.times[j - 1], f.starts[j], f.times[j])
+    )
+
+
+cdef double _transitions(const Floats* f, const Train* h, const Window* w, bint changes) noexcept nogil:
+    """Resets or changes from sample to sample; a float after a histogram, or the reverse, is one."""
+    cdef int64_t i = w.flo, j = w.hlo, found = 0
+    cdef int last = -1, kind
+    while i < w.fhi or j < w.hhi:
+        kind = j < w.hhi and (i >= w.fhi or h.times[j] < f.times[i])
+        if last >= 0 and kind != last:
+            found += 1
+        elif last == 1:
+            found += h.reset[j]
+        elif last == 0 and changes:
+            found += f.values[i] != f.values[i - 1] and not (
+                f.values[i] != f.values[i] and f.values[i - 1] != f.values[i - 1]
+            )
+        elif last == 0:
+            found += _float_reset(f, i)
+        last = kind
+        if kind:
+            j += 1
+        else:
+            i += 1
+    return <double>found
+
+
+cdef int _difference(const Floats* f, Train* h, const Window* w, bint rate, Work* work, double* value) noexcept nogil:
+    """irate or idelta: of the last two samples, whatever they are."""
+    cdef int64_t floats = w.fhi - w.flo, histograms = w.hhi - w.hlo
+    cdef bint last, before
+    if floats + histograms < 2:
+        return GIVES_NOTHING
+    last = floats == 0 or h.times[w.hhi - 1] > f.times[w.fhi - 1]
+    floats -= not last
+    histograms -= last
+    before = histograms > 0 and (
+        floats == 0 or h.times[w.hlo + histograms - 1] > f.times[w.flo + floats - 1]
+    )
+    if not last and not before:
+        return GIVES_NOTHING
+    value[0] = absent_value()
+    if last != before:
+        work.said |= SAID_MIXED
+        return GIVES_NOTHING
+    return last_difference(h, w.hhi - 1, rate, work)
+
+
+cdef int _total(Train* h, const Window* w, bint mean, Work* work) noexcept nogil:
+    """sum_over_time or avg_over_time."""
+    cdef int64_t j
+    cdef View v
+    cdef uint8_t flags
+    clear_running(&work.running)
+    for j in range(w.hlo, w.hhi):
+        v = member(h, j)
+        if not (
+            add_mean(&work.running, &v, &work.spare, &work.trial) if mean
+            else add_sum(&work.running, &v, &work.spare)
+        ):
+            return LACKS_MEMORY
+    flags = result_flags(&work.running)
+    if flags & INCOMPATIBLE:
+        work.said |= SAID_MIXED_SCHEMAS
+        return GIVES_NOTHING
+    if flags & RECONCILED:
+        work.said |= SAID_RECONCILED_AGG
+    if flags & RESET_COLLISION:
+        work.said |= SAID_COLLISION
+    finish_running(&work.running, mean)
+    return GIVES_VALUE
+
+
+cdef bint _answer(
+    int function, const Floats* f, Train* h, const Window* w, double seconds, Work* work, double* value, int64_t* row
+) noexcept nogil:
+    """The result of a window that holds histograms; False where memory is short."""
+    cdef bint floats = w.fhi > w.flo
+    cdef int found = GIVES_NOTHING
+    if function == COUNT:
+        value[0] = <double>(w.fhi - w.flo + w.hhi - w.hlo)
+    elif function == PRESENT:
+        value[0] = 1
+    elif function == CHANGES or function == RESETS:
+        value[0] = _transitions(f, h, w, function == CHANGES)
+    elif function == TS_OF_FIRST:
+        if not floats or h.times[w.hlo] < f.times[w.flo]:
+            value[0] = <double>h.times[w.hlo] / 1000
+    elif function == TS_OF_LAST:
+        if not floats or h.times[w.hhi - 1] > f.times[w.fhi - 1]:
+            value[0] = <double>h.times[w.hhi - 1] / 1000
+    elif function == FIRST:
+        if not floats or h.times[w.hlo] <= f.times[w.flo]:
+            value[0], row[0] = absent_value(), h.row[w.hlo]
+    elif function == LAST:
+        if not floats or h.times[w.hhi - 1] >= f.times[w.fhi - 1]:
+            value[0], row[0] = absent_value(), h.row[w.hhi - 1]
+    elif function == IRATE or function == IDELTA:
+        found = _difference(f, h, w, function == IRATE, work, value)
+    elif function not in (RATE, INCREASE, DELTA, SUM, AVG):
+        if floats:
+            work.said |= SAID_IGNORED
+    elif floats:
+        value[0] = absent_value()
+        work.said |= SAID_MIXED
+    elif function == SUM or function == AVG:
+        found = _total(h, w, function == AVG, work)
+    else:
+        found = histogram_rate(
+            h, w.hlo, w.hhi, w.begin, w.end, function != DELTA, seconds if function == RATE else 0, work
+        )
+    if found == GIVES_VALUE:
+        row[0] = work.sink.size
+        if not put_value(&work.sink, &work.running.value if function == SUM or function == AVG else &work.sum):
+            return False
+    return found != LACKS_MEMORY
+
+
+cdef void _find_changes(Train* h) noexcept nogil:
+    """Puts the changes in the place of the resets."""
+    cdef int64_t j
+    cdef View before, now
+    for j in range(h.size):
+        now = member(h, j)
+        h.reset[j] = j > 0 and not is_equal(&now, &before)
+        before = now
+
+
+cdef void _load_floats(
+    Floats* f, const int64_t[::1] times, const double[::1] values, const int64_t[::1] starts, int64_t begin, int64_t end
+) noexcept nogil:
+    cdef int64_t i
+    f.size = 0
+    for i in range(begin, end):
+        if not absent(values[i]):
+            f.times[f.size] = times[i]
+            f.values[f.size] = values[i]
+            if f.starts != NULL:
+                f.starts[f.size] = starts[i]
+            f.size += 1
+
+
+cdef void _load_histograms(
+    Train* h, const int64_t[::1] times, const int64_t[::1] row, const int64_t[::1] starts, int64_t begin, int64_t end
+) noexcept nogil:
+    cdef int64_t i
+    h.size = 0
+    for i in range(begin, end):
+        if not absent(h.rows.sum[row[i]]):
+            h.times[h.size] = times[i]
+            h.row[h.size] = row[i]
+            if h.starts != NULL:
+                h.starts[h.size] = starts[i]
+            h.size += 1
+
+
+cdef int64_t _longest(const int64_t[::1] start, int64_t samples) except -1:
+    cdef int64_t i, longest = 0
+    if start.shape[0] == 0 or start[0] < 0 or start[start.shape[0] - 1] > samples:
+        raise ValueError("start does not fit the samples")
+    for i in range(start.shape[0] - 1):
+        if start[i + 1] < start[i]:
+            raise ValueError("start does not fit the samples")
+        longest = max(longest, start[i + 1] - start[i])
+    return longest
+
+
+cdef inline void _move(const int64_t* times, int64_t size, int64_t limit, int64_t* at) noexcept nogil:
+    while at[0] < size and times[at[0]] <= limit:
+        at[0] += 1
+
+
+cdef bint _series(
+    int function, const Floats* f, Train* h, const Windows* windows, const int64_t[::1] sizes, Work* work, double* out,
+    int64_t* row, uint16_t* said, int64_t* scanned, int64_t* read,
+) noexcept nogil:
+    """One row of results. `scanned` and `read` count the samples that histograms are worth."""
+    cdef Window w
+    cdef int64_t k, j, seen = 0
+    memset(&w, 0, sizeof(w))
+    if function == CHANGES:
+        _find_changes(h)
+    elif function in (RATE, INCREASE, IRATE, RESETS):
+        find_resets(h)
+    w.end = windows.first_end
+    for k in range(windows.steps):
+        w.begin = w.end - windows.range_ms
+        _move(f.times, f.size, w.begin, &w.flo)
+        _move(f.times, f.size, w.end, &w.fhi)
+        _move(h.times, h.size, w.begin, &w.hlo)
+        _move(h.times, h.size, w.end, &w.hhi)
+        if w.hhi > w.hlo:
+            for j in range(w.hlo, w.hhi):
+                scanned[0] += sizes[h.row[j]]
+                if j >= seen:
+                    read[0] += sizes[h.row[j]]
+            seen = max(seen, w.hhi)
+            work.said = 0
+            if not _answer(function, f, h, &w, range_seconds(windows), work, &out[k], &row[k]):
+                return False
+            said[k] = work.said
+        w.end += windows.end_step
+    return True
+
+
+cdef void* _scratch(
+    Floats* f, Train* h, int64_t floats, int64_t histograms, bint floats_started, bint started
+) except NULL:
+    cdef int64_t words = 3 * floats + 4 * histograms
+    cdef int64_t* block = <int64_t*>malloc(words * 8 + 64)
+    if block == NULL:
+        raise MemoryError
+    f.times = block
+    f.values = <double*>(block + floats)
+    f.starts = block + 2 * floats if floats_started else NULL
+    h.times = block + 3 * floats
+    h.row = h.times + histograms
+    h.starts = h.row + histograms if started else NULL
+    h.reset = <uint8_t*>(h.row + 2 * histograms)
+    return block
+
+
+cdef void _release(Work* work) noexcept:
+    release_value(&work.sum)
+    release_value(&work.empty)
+    release_value(&work.spare)
+    release_value(&work.trial)
+    release_running(&work.running)
+    release_sink(&work.sink)
+
+
+def histogram_rows(
+    int function,
+    samples,
+    columns,
+    const int64_t[::1] start,
+    const int64_t[::1] timestamps,
+    const int64_t[::1] row,
+    double[:, ::1] out,
+    *,
+    int64_t first_end,
+    int64_t end_step,
+    int64_t range_ms,
+    const int64_t[::1] sizes,
+    const int64_t[::1] start_timestamps=None,
+):
+    """Puts the windows of a range function right that hold native histograms.
+
+    ``samples`` is the SampleBatch whose floats gave ``out`` (float64[n, steps], written to); its histograms are rows
+    ``row`` (int64[h]) of ``columns`` at ``timestamps`` (int64[h] ms, rising in a series), cut into series by ``start``
+    (int64[n + 1]). ``sizes`` int64: as how many samples each row of ``columns`` counts. ``start_timestamps`` int64[h]
+    where they are to be used; those of the floats are used if ``samples`` has them.
+
+    Returns (row int64[n, steps], HistogramColumns, said uint16[n, steps], scanned, read): the histograms that the
+    windows gave, -1 for none, in new columns or, of first_over_time and last_over_time, in ``columns``; what the
+    windows have to say; what their histograms count as, in each window and once. Runs without the GIL. Raises
+    CorruptData for columns that contradict themselves.
+    """
+    cdef HistogramReader reader = HistogramReader(columns)
+    cdef const int64_t[::1] fstart = samples.start, ftimes = samples.timestamps, fstarts = samples.start_timestamps
+    cdef const double[::1] fvalues = samples.values
+    cdef int64_t i, n = start.shape[0] - 1, scanned = 0, read = 0
+    cdef Floats f
+    cdef Train h
+    cdef Work work
+    cdef Windows w
+    cdef bint good = True, started = start_timestamps is not None
+    if fstarts is not None and fstarts.shape[0] != fvalues.shape[0]:
+        raise ValueError("columns of different lengths")
+    if fstart.shape[0] != n + 1 or out.shape[0] != n or ftimes.shape[0] != fvalues.shape[0]:
+        raise ValueError("columns of different lengths")
+    if timestamps.shape[0] != row.shape[0] or sizes.shape[0] != reader.rows.size:
+        raise ValueError("columns of different lengths")
+    if started and start_timestamps.shape[0] != row.shape[0]:
+        raise ValueError("columns of different lengths")
+    for i in range(row.shape[0]):
+        if not 0 <= row[i] < reader.rows.size:
+            raise IndexError("row out of range")
+    w.steps, w.first_end, w.end_step, w.range_ms = out.shape[1], first_end, end_step, range_ms
+    rows, marks = np.full((n, w.steps), -1, np.int64), np.zeros((n, w.steps), np.uint16)
+    cdef int64_t[:, ::1] found = rows
+    cdef uint16_t[:, ::1] said = marks
+    if n == 0 or w.steps == 0:
+        return rows, columns, marks, 0, 0
+    memset(&work, 0, sizeof(work))
+    h.rows = &reader.rows
+    cdef void* block = _scratch(
+        &f, &h, _longest(fstart, ftimes.shape[0]), _longest(start, row.shape[0]), fstarts is not None, started
+    )
+    with nogil:
+        for i in range(n):
+            _load_histograms(&h, timestamps, row, start_timestamps, start[i], start[i + 1])
+            if h.size == 0:
+                continue
+            _load_floats(&f, ftimes, fvalues, fstarts, fstart[i], fstart[i + 1])
+            good = _series(
+                function, &f, &h, &w, sizes, &work, &out[i, 0], &found[i, 0], &said[i, 0], &scanned, &read
+            )
+            if not good:
+                break
+    free(block)
+    made = columns
+    if good and function != FIRST and function != LAST:
+        made = columns_of(&work.sink)
+    _release(&work)
+    if not good:
+        raise MemoryError
+    return rows, made, marks, scanned, read
