@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _windows
-from pythanos._histogram_math import supported
 from pythanos.model.histogram import HistogramColumns
 from pythanos.model.series import ABSENT, STALE_NAN_BITS, SampleBatch
 from pythanos.promql.histograms.rows import points, referred
@@ -22,7 +21,6 @@ def last_samples(
 
     ``histograms`` are those of ``samples``. A staleness marker of either kind hides what was before it.
     """
-    histograms = supported(histograms)
     number, _ = _last(samples, histograms, steps, lookback_ms, times=False)
     there = number.view(np.int64) != STALE_NAN_BITS
     floats = len(samples.values)

@@ -42,7 +42,8 @@ class Select:
 
     ``modifier`` is "anchored" or "smoothed" where it has one. ``filters`` are conditions that are looked up in the
     labels of what ``matchers`` select; ``shared``: another selector of the plan reads the same. ``projection``: the
-    labels that the query looks at, None for all of them.
+    labels that the query looks at, None for all of them. ``statistics``: of native histograms it looks at counts and
+    sums only.
     """
 
     matchers: tuple[Matcher, ...]
@@ -55,6 +56,7 @@ class Select:
     filters: tuple[Matcher, ...] = ()
     shared: bool = False
     projection: tuple[str, ...] | None = None
+    statistics: bool = False
     start: int = field(default=0, compare=False)
     end: int = field(default=0, compare=False)
     type = ValueType.VECTOR

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pythanos.promql.plan.fold_constants import fold_constants
+from pythanos.promql.plan.histogram_statistics import skip_buckets
 from pythanos.promql.plan.merge_selects import merge_selects
 from pythanos.promql.plan.nodes import Node
 from pythanos.promql.plan.project_labels import project_labels
@@ -37,6 +38,10 @@ def _hint(plan: Node, _: PlanOptions) -> Node:
     return hint_selects(plan)
 
 
+def _skip_buckets(plan: Node, _: PlanOptions) -> Node:
+    return skip_buckets(plan)
+
+
 def _propagate(plan: Node, options: PlanOptions) -> Node:
     return propagate_matchers(plan, options.hidden_labels)
 
@@ -49,8 +54,8 @@ def _project(plan: Node, _: PlanOptions) -> Node:
     return project_labels(plan)
 
 
-# Always, since stores choose aggregates by the hints.
-BASIC: tuple[Optimizer, ...] = (_fold, _hint)
+# Always: stores choose aggregates by the hints, and what is said of counter resets depends on the skipped buckets.
+BASIC: tuple[Optimizer, ...] = (_fold, _hint, _skip_buckets)
 # Matchers first: they may make two selectors equal.
 FURTHER: tuple[Optimizer, ...] = (_propagate, _merge, _project)
 
