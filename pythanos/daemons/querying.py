@@ -33,9 +33,19 @@ from pythanos.web.router import Route
 from pythanos.workers import Workers
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
-EXPERIMENTAL_FUNCTIONS = "promql-experimental-functions"
-# The last three say what is so anyway, as in Thanos.
-Feature = Literal["promql-experimental-functions", "promql-at-modifier", "promql-negative-offset", "query-pushdown"]
+# Thanos' names and those of Prometheus. The last four say what is so anyway.
+Feature = Literal[
+    "promql-experimental-functions",
+    "promql-extended-range-selectors",
+    "promql-binop-fill-modifiers",
+    "promql-delayed-name-removal",
+    "type-and-unit-labels",
+    "use-start-timestamps",
+    "promql-duration-expr",
+    "promql-at-modifier",
+    "promql-negative-offset",
+    "query-pushdown",
+]
 
 
 class InstantDefault(Section, frozen=True):
@@ -66,6 +76,7 @@ class QueryConfig(Section, frozen=True):
     auto_downsampling: bool = False
     instant: InstantConfig = InstantConfig()
     metadata: MetadataConfig = MetadataConfig()
+    enable_x_functions: bool = False
     tenant_header: str = "THANOS-TENANT"
     default_tenant_id: str = "default-tenant"
     tenant_certificate_field: Literal["", "organization", "organizationalUnit", "commonName"] = ""
@@ -114,12 +125,20 @@ class QuerySection(PromAPISection, frozen=True):
         )
 
     def engine_options(self) -> EngineOptions:
-        query = self.query
+        query, features = self.query, self.enable_feature
         return EngineOptions(
             lookback_ms=query.lookback_delta,
             subquery_step_ms=query.default_evaluation_interval,
             limits=QueryLimits(samples_max=query.max_samples, bytes_max=query.max_bytes),
-            parser=ParserOptions(experimental_functions=EXPERIMENTAL_FUNCTIONS in self.enable_feature),
+            parser=ParserOptions(
+                experimental_functions="promql-experimental-functions" in features,
+                extended_ranges="promql-extended-range-selectors" in features,
+                fill_modifiers="promql-binop-fill-modifiers" in features,
+                x_functions=query.enable_x_functions,
+            ),
+            delayed_names="promql-delayed-name-removal" in features,
+            type_and_unit_labels="type-and-unit-labels" in features,
+            use_start_timestamps="use-start-timestamps" in features,
         )
 
 
