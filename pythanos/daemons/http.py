@@ -9,6 +9,7 @@ from pythanos.daemons.sections import ServiceConfig
 from pythanos.runtime.platform import Platform
 from pythanos.runtime.probe import Part, Probe
 from pythanos.runtime.workers import RequestPool
+from pythanos.web.access.guard import open_access
 from pythanos.web.api.status import StatusAPI
 from pythanos.web.debug import debug_routes
 from pythanos.web.metrics import HTTPMetrics, MetricsPage
@@ -40,8 +41,12 @@ def build_http(
     default_tenant: str = "",
     tenant_certificate_field: str = "",
 ) -> HTTPParts:
-    """``parts`` decide, besides the doors, whether the daemon is ready; ``flags`` are shown by the status API."""
+    """``parts`` decide, besides the doors, whether the daemon is ready; ``flags`` are shown by the status API.
+
+    Raises ConfigError for an ``http.config`` that cannot be honoured.
+    """
     registry, reactor, clock = platform.registry, platform.reactor, platform.clock
+    guard, transport = open_access(config.http.config, reactor)
     pool = RequestPool("http_requests", config.http.request_threads, reactor, registry)
     probe = Probe(component, parts, reactor, registry)
     shared = [
@@ -55,6 +60,7 @@ def build_http(
         pool,
         reactor=reactor,
         clock=clock,
+        guard=guard,
         metrics=HTTPMetrics(registry, tenant_header=tenant_header, default_tenant=default_tenant),
         options=config.site_options(
             tenant_header=tenant_header,
@@ -64,4 +70,4 @@ def build_http(
     )
     doors = HTTPDoors(site, config.http_grace_period)
     probe.watch(doors)
-    return HTTPParts(HTTPServer(config.http_address, site, reactor), probe, pool, doors)
+    return HTTPParts(HTTPServer(config.http_address, site, reactor, transport=transport), probe, pool, doors)

@@ -12,14 +12,16 @@ from pythanos.config import Section
 from pythanos.errors import ConfigError
 from pythanos.runtime import logs
 from pythanos.units import ByteSize, Duration
+from pythanos.web.access.guard import Transport
 from pythanos.web.site import Site
 
 GRACE = Duration(120_000)
 
 
 class HTTPConfig(Section, frozen=True):
-    """``http``: limits of the HTTP server."""
+    """``http``: limits of the HTTP server; ``config`` names a web configuration file in Prometheus' format."""
 
+    config: str = ""
     max_body_size: ByteSize = ByteSize(32 << 20)
     max_header_size: ByteSize = ByteSize(1 << 20)
     request_threads: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 128
@@ -50,23 +52,33 @@ def parse_address(address: str, key: str) -> tuple[str, int]:
 class HTTPServer(Service):
     """The listening socket. A taken port fails the start."""
 
-    def __init__(self, address: str, site: Site, reactor: Any, *, key: str = "http_address") -> None:
+    def __init__(
+        self, address: str, site: Site, reactor: Any, *, transport: Transport | None = None, key: str = "http_address"
+    ) -> None:
         self.setName("http")
         self.interface, self.port = parse_address(address, key)
         self.site = site
         self.log = logs.make_logger()
+        self._transport = transport
         self._reactor = reactor
         self._listening: Any = None
 
     def startService(self) -> None:
-        """Raises CannotListenError. TLS (``http.config``) is decided here and nowhere else."""
+        """Raises CannotListenError."""
         super().startService()
-        self._listening = self._reactor.listenTCP(self.port, self.site, interface=self.interface)
+        factory = self._transport.wrap(self.site, self._reactor) if self._transport is not None else self.site
+        self._listening = self._reactor.listenTCP(self.port, factory, interface=self.interface)
         self.port = self._listening.getHost().port
-        self.log.info("listening for requests and metrics", address=f"{self.interface}:{self.port}")
+        self.log.info(
+            "listening for requests and metrics",
+            address=f"{self.interface}:{self.port}",
+            tls=self._transport is not None,
+        )
 
     def stopService(self) -> defer.Deferred[None]:
         super().stopService()
+        if self.site.guard is not None:
+            self.site.guard.stop()
         listening, self._listening = self._listening, None
         return defer.maybeDeferred(listening.stopListening) if listening is not None else defer.succeed(None)
 

@@ -20,6 +20,7 @@ from pythanos.runtime import logs
 from pythanos.runtime.clock import Clock
 from pythanos.runtime.request_log import RequestLog
 from pythanos.runtime.workers import RequestPool
+from pythanos.web.access.guard import Guard
 from pythanos.web.api import responses
 from pythanos.web.delivery import deliver
 from pythanos.web.errors import BodyTooLarge, MethodNotAllowed, NotReady, classify
@@ -69,9 +70,11 @@ class Site(protocol.ServerFactory):
         clock: Clock,
         metrics: HTTPMetrics,
         options: SiteOptions | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self.router, self.pool, self.reactor, self.clock, self.metrics = router, pool, reactor, clock, metrics
         self.options = options or SiteOptions()
+        self.guard = guard
         self.logger = logs.make_logger()
         self.is_open = False
         self.is_closing = False
@@ -136,9 +139,24 @@ class Exchange:
         self._is_logged = False
 
     def begin(self) -> None:
-        """Finds the route and has it answered."""
+        """Asks the guard, if there is one, then finds the route and has it answered."""
+        self.site.active.add(self)
+        guard = self.site.guard
+        if guard is None:
+            self._route()
+        else:
+            guard.refusal(self.request.header("authorization")).addCallback(self._pass)
+
+    def _pass(self, refusal: Response | None) -> None:
+        if self._ended:
+            return
+        if refusal is None:
+            self._route()
+        else:
+            self._send(refusal)
+
+    def _route(self) -> None:
         site, request = self.site, self.request
-        site.active.add(self)
         try:
             if self.wire.too_large:
                 raise BodyTooLarge(f"the request body is larger than {site.options.body_bytes_max} bytes")
@@ -215,7 +233,8 @@ class Exchange:
         if self.site.options.cors and _API in self.request.path:
             for name, value in CORS_HEADERS.items():
                 headers.setRawHeaders(name, [value])
-        for name, value in response.headers.items():
+        extra = self.site.guard.headers() if self.site.guard is not None else {}
+        for name, value in (*extra.items(), *response.headers.items()):
             headers.setRawHeaders(name, [value])
         if self.site.is_closing:
             headers.setRawHeaders("Connection", ["close"])

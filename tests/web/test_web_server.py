@@ -34,6 +34,7 @@ class Doorstep:
     """A site that notes what is asked of it."""
 
     is_closing = False
+    guard = None
 
     def __init__(self) -> None:
         self.diary: list[object] = []

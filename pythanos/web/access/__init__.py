@@ -1,0 +1,1 @@
+"""Who may ask: TLS and basic authentication, from a web configuration file in Prometheus' format."""
