@@ -13,6 +13,7 @@ from pythanos.model.histogram import HistogramColumns, concat_histograms, take_r
 from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.promql.histograms.instant import is_stale
 from pythanos.promql.histograms.rows import sample_sizes
+from pythanos.promql.operators.extended.samples import between_edges, beyond
 from pythanos.promql.operators.operator import Evaluation
 from pythanos.promql.operators.scan import data_steps, open_selection, select_hints
 from pythanos.promql.plan.nodes import RangeSelect
@@ -22,12 +23,19 @@ from pythanos.promql.values import RangeVector, Steps
 def range_vector(evaluation: Evaluation, node: RangeSelect, steps: Steps) -> RangeVector:
     """The samples in the one range of a selector, series in label order. Raises as operators do."""
     ends = data_steps(node.select, steps)
-    hints = select_hints(node.select, ends, node.range_ms, node.range_ms)
+    modifier, lookback_ms = node.select.modifier, evaluation.options.lookback_ms
+    hints = select_hints(node.select, ends, node.range_ms + (lookback_ms if modifier else 0), node.range_ms)
+    if modifier == "smoothed":
+        hints = beyond(hints, lookback_ms)
     selection = open_selection(evaluation, node.select, hints)
     parts = []
     for batch in selection.batches:
         evaluation.ctx.check()
-        part = _within(batch.decode(), ends.start_ms - node.range_ms, ends.start_ms)
+        mint, maxt = ends.start_ms - node.range_ms, ends.start_ms
+        if modifier:
+            part = between_edges(batch.decode(), modifier, mint, maxt, lookback_ms)
+        else:
+            part = _within(batch.decode(), mint, maxt)
         count = len(part.timestamps)
         nbytes = 16 * count
         if part.histograms is not None:
