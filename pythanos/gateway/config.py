@@ -13,6 +13,7 @@ from pythanos.config import FileOrContent, Section
 from pythanos.gateway.index_cache import IndexCacheConfig, InMemoryConfig
 from pythanos.gateway.select.run import SERIES_BATCH_SIZE, SelectOptions
 from pythanos.model.timerange import ClosedRange
+from pythanos.objstore.caching.opening import CachingBucketConfig
 from pythanos.units import ByteSize, Duration, resolve_time
 
 BEGINNING = "0000-01-01T00:00:00Z"
@@ -43,6 +44,7 @@ class StoreConfig(Section, frozen=True):
 
     grpc: GrpcLimits = GrpcLimits()
     limits: RequestLimitsConfig = RequestLimitsConfig()
+    caching_bucket: FileOrContent[CachingBucketConfig] = FileOrContent[CachingBucketConfig]()
     enable_index_header_lazy_reader: bool = False
     index_header_lazy_reader_idle_timeout: Duration = Duration(300_000)
     index_header_lazy_download_strategy: Literal["eager", "lazy"] = "eager"

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
 import pylru
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from pythanos.config import Section
 from pythanos.context import DEFAULT_TENANT
 from pythanos.errors import ConfigError
 from pythanos.model.matchers import Matcher
+from pythanos.tally import Remembered, TallyHistogram
 from pythanos.units import ByteSize, Duration
 
 T = TypeVar("T")
@@ -191,12 +192,12 @@ class _Metrics:
 
         by_type, by_both = ("item_type",), ("item_type", "tenant")
         text = "Total number of items requests to the cache"
-        self.requests = named(Counter, "requests_total", f"{text}.", by_both)
-        self.hits = named(Counter, "hits_total", f"{text} that were a hit.", by_both)
+        self.requests = Remembered(named(Counter, "requests_total", f"{text}.", by_both))
+        self.hits = Remembered(named(Counter, "hits_total", f"{text} that were a hit.", by_both))
         text = "Histogram to track item data size stored in index cache"
-        self.stored_bytes = named(Histogram, "stored_data_size_bytes", text, by_both, buckets=_SIZE_BUCKETS)
+        self.stored_bytes = named(TallyHistogram, "stored_data_size_bytes", text, by_both, buckets=_SIZE_BUCKETS)
         text = "Histogram to track latency to fetch items from index cache"
-        self.fetch_seconds = named(Histogram, "fetch_duration_seconds", text, by_both, buckets=_SECONDS_BUCKETS)
+        self.fetch_seconds = named(TallyHistogram, "fetch_duration_seconds", text, by_both, buckets=_SECONDS_BUCKETS)
         text = "Total number of items that"
         self._evictions = named(Counter, "items_evicted_total", f"{text} were evicted from the index cache.", by_type)
         self._added = named(Counter, "items_added_total", f"{text} were added to the index cache.", by_type)

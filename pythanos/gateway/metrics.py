@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-
-import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.registry import Collector
 
 from pythanos.context import DEFAULT_TENANT
 from pythanos.gateway.query_stats import DATA_TYPES, QueryStats
+from pythanos.tally import Remembered, TallyHistogram
 
 PREFIX = "thanos_bucket_store_"
 _SECONDS = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120)
@@ -28,37 +22,6 @@ _POSTINGS_BYTES = (
 
 def _exponential(first: float, factor: float, count: int) -> tuple[float, ...]:
     return tuple(first * factor**power for power in range(count))
-
-
-class BulkHistogram(Collector):
-    """A histogram by tenant that takes whole columns: observing each series by itself would cost more than sending
-    it.
-    """
-
-    def __init__(self, name: str, text: str, buckets: tuple[float, ...], registry: CollectorRegistry) -> None:
-        self._name = name
-        self._text = text
-        self._edges = np.array(buckets, np.float64)
-        self._lock = threading.Lock()
-        self._seen: dict[str, tuple[NDArray[np.int64], float]] = {}
-        registry.register(self)
-
-    def observe(self, values: NDArray[np.int64], tenant: str) -> None:
-        """Counts every value of int64[n]."""
-        places = np.searchsorted(self._edges, values, side="left")
-        counts = np.bincount(places, minlength=len(self._edges) + 1)
-        with self._lock:
-            before, total = self._seen.get(tenant, (np.zeros_like(counts), 0.0))
-            self._seen[tenant] = (before + counts, total + float(values.sum()))
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        family = HistogramMetricFamily(self._name, self._text, labels=("tenant",))
-        with self._lock:
-            seen = dict(self._seen)
-        edges = [*(repr(float(edge)) for edge in self._edges), "+Inf"]
-        for tenant, (counts, total) in seen.items():
-            family.add_metric((tenant,), list(zip(edges, np.cumsum(counts).tolist(), strict=True)), total)
-        yield family
 
 
 class BlockMetrics:
@@ -149,12 +112,11 @@ class SelectMetrics:
             "Number of series observed in the final result of a query.",
             _exponential(100, 2, 15),
         )
-        self.sent_chunk_bytes = BulkHistogram(
-            PREFIX + "sent_chunk_size_bytes",
+        self.sent_chunk_bytes = self._histogram(
+            "sent_chunk_size_bytes",
             "Size in bytes of the chunks for the single series, which is adequate to the gRPC message size sent to "
             "querier.",
             _CHUNK_BYTES,
-            registry,
         )
         self.postings_bytes = self._histogram(
             "postings_size_bytes", "Size in bytes of the postings for a single series call.", _POSTINGS_BYTES
@@ -207,23 +169,20 @@ class SelectMetrics:
         self.empty_postings = self._counter(
             "empty_postings_total", "Total number of empty postings when fetching block series."
         )
-        self.lazy_postings = self._counter(
-            "lazy_expanded_postings_total",
-            "Total number of times when lazy expanded posting optimization applies.",
-            (),
+        self.lazy_postings = self._plain(
+            "lazy_expanded_postings_total", "Total number of times when lazy expanded posting optimization applies."
         )
         self.lazy_groups = self._counter(
             "lazy_expanded_posting_groups_total",
             "Total number of posting groups that are marked as lazy and corresponding reason",
             ("reason",),
         )
-        self.lazy_bytes = self._counter(
-            "lazy_expanded_posting_size_bytes_total", "Total number of lazy posting group size in bytes.", ()
+        self.lazy_bytes = self._plain(
+            "lazy_expanded_posting_size_bytes_total", "Total number of lazy posting group size in bytes."
         )
-        self.lazy_overfetched_bytes = self._counter(
+        self.lazy_overfetched_bytes = self._plain(
             "lazy_expanded_posting_series_overfetched_size_bytes_total",
             "Total number of series size in bytes overfetched due to posting lazy expansion.",
-            (),
         )
         self._compressions = self._counter(
             "cached_postings_compressions_total",
@@ -250,25 +209,29 @@ class SelectMetrics:
 
     def observe(self, stats: QueryStats, tenant: str) -> None:
         """Publishes the counts of one finished request."""
+        counts = stats.counts()
         for kind in DATA_TYPES:
-            self._touched.labels(kind, tenant).observe(stats.get(f"{kind}_touched"))
-            self._fetched.labels(kind, tenant).observe(stats.get(f"{kind}_fetched"))
-            self._touched_bytes.labels(kind, tenant).observe(stats.get(f"{kind}_touched_size_sum"))
-            self._fetched_bytes.labels(kind, tenant).observe(stats.get(f"{kind}_fetched_size_sum"))
-        self.result_series.labels(tenant).observe(stats.get("merged_series_count"))
-        postings = stats.get("postings_fetched_size_sum") + stats.get("postings_touched_size_sum")
+            self._touched.labels(kind, tenant).observe(counts.get(f"{kind}_touched", 0))
+            self._fetched.labels(kind, tenant).observe(counts.get(f"{kind}_fetched", 0))
+            self._touched_bytes.labels(kind, tenant).observe(counts.get(f"{kind}_touched_size_sum", 0))
+            self._fetched_bytes.labels(kind, tenant).observe(counts.get(f"{kind}_fetched_size_sum", 0))
+        self.result_series.labels(tenant).observe(counts.get("merged_series_count", 0))
+        postings = counts.get("postings_fetched_size_sum", 0) + counts.get("postings_touched_size_sum", 0)
         self.postings_bytes.labels(tenant).observe(postings)
         for op in ("encode", "decode"):
-            self._compressions.labels(op, tenant).inc(stats.get(f"postings_{op}d"))
-            self._compression_errors.labels(op, tenant).inc(stats.get(f"postings_{op}_errors"))
-            self._compression_seconds.labels(op, tenant).inc(stats.get(f"postings_{op}_seconds"))
-        self._original_bytes.labels(tenant).inc(stats.get("postings_original_bytes"))
-        self._compressed_bytes.labels(tenant).inc(stats.get("postings_compressed_bytes"))
+            self._compressions.labels(op, tenant).inc(counts.get(f"postings_{op}d", 0))
+            self._compression_errors.labels(op, tenant).inc(counts.get(f"postings_{op}_errors", 0))
+            self._compression_seconds.labels(op, tenant).inc(counts.get(f"postings_{op}_seconds", 0))
+        self._original_bytes.labels(tenant).inc(counts.get("postings_original_bytes", 0))
+        self._compressed_bytes.labels(tenant).inc(counts.get("postings_compressed_bytes", 0))
 
     def _histogram(
         self, name: str, text: str, buckets: tuple[float, ...] = _SECONDS, labels: tuple[str, ...] = ("tenant",)
-    ) -> Histogram:
-        return Histogram(PREFIX + name, text, labels, buckets=buckets, registry=self._registry)
+    ) -> TallyHistogram:
+        return TallyHistogram(PREFIX + name, text, labels, buckets=buckets, registry=self._registry)
 
-    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ("tenant",)) -> Counter:
-        return Counter(PREFIX + name, text, labels, registry=self._registry)
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ("tenant",)) -> Remembered[Counter]:
+        return Remembered(Counter(PREFIX + name, text, labels, registry=self._registry))
+
+    def _plain(self, name: str, text: str) -> Counter:
+        return Counter(PREFIX + name, text, registry=self._registry)

@@ -72,6 +72,11 @@ class QueryStats:
         with self._lock:
             return self._counts.get(name, 0)
 
+    def counts(self) -> Mapping[str, float]:
+        """All counts so far that are not zero, by name."""
+        with self._lock:
+            return dict(self._counts)
+
     def hints(self) -> Mapping[str, int]:
         """hintspb.QueryStats as integers; zeros left out."""
         with self._lock:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter
 
 from pythanos.rpc.errors import go_code
 from pythanos.runtime.request_log import GRPC_ERRORS, RequestLog
+from pythanos.tally import Remembered, TallyHistogram
 
 LATENCY_SECONDS = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120)
 _CALL = ("grpc_type", "grpc_service", "grpc_method")
@@ -20,28 +21,36 @@ class ServerMetrics:
     """The ``grpc_server_*`` families of one server."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.started = Counter(
-            "grpc_server_started_total", "Total number of RPCs started on the server.", _CALL, registry=registry
+        self.started = Remembered(
+            Counter(
+                "grpc_server_started_total", "Total number of RPCs started on the server.", _CALL, registry=registry
+            )
         )
-        self.handled = Counter(
-            "grpc_server_handled_total",
-            "Total number of RPCs completed on the server, regardless of success or failure.",
-            (*_CALL, "grpc_code"),
-            registry=registry,
+        self.handled = Remembered(
+            Counter(
+                "grpc_server_handled_total",
+                "Total number of RPCs completed on the server, regardless of success or failure.",
+                (*_CALL, "grpc_code"),
+                registry=registry,
+            )
         )
-        self.received = Counter(
-            "grpc_server_msg_received_total",
-            "Total number of RPC stream messages received on the server.",
-            _CALL,
-            registry=registry,
+        self.received = Remembered(
+            Counter(
+                "grpc_server_msg_received_total",
+                "Total number of RPC stream messages received on the server.",
+                _CALL,
+                registry=registry,
+            )
         )
-        self.sent = Counter(
-            "grpc_server_msg_sent_total",
-            "Total number of gRPC stream messages sent by the server.",
-            _CALL,
-            registry=registry,
+        self.sent = Remembered(
+            Counter(
+                "grpc_server_msg_sent_total",
+                "Total number of gRPC stream messages sent by the server.",
+                _CALL,
+                registry=registry,
+            )
         )
-        self.latency = Histogram(
+        self.latency = TallyHistogram(
             "grpc_server_handling_seconds",
             "Histogram of response latency (seconds) of gRPC that had been application-level handled by the server.",
             _CALL,

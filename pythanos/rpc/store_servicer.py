@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import grpc
 from prometheus_client import CollectorRegistry, Gauge, Histogram
@@ -15,6 +16,8 @@ from pythanos.storeapi.batches import SeriesBatch, SeriesFrame, SeriesHints, Sto
 from pythanos.storeapi.store import Store
 
 SERVICE = "thanos.Store"
+# Asked of the store, whatever the client wants in a message: messages are cut from a batch for less than batches are.
+BATCH_SERIES = 4096
 SERIES_BUCKETS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000)
 CHUNKS_BUCKETS = (1, 100, 1000, 10_000, 100_000, 10_000_000, 100_000_000, 1_000_000_000)
 
@@ -73,7 +76,8 @@ class StoreServicer:
         series = chunks = 0
         with self._metrics.pending.track_inprogress(), serving(call) as ctx:
             request = codec.series_request_from_proto(message)
-            frames = self._store.series(ctx, request)
+            wide = max(request.response_batch_size, BATCH_SERIES)
+            frames = self._store.series(ctx, replace(request, response_batch_size=wide))
             try:
                 for frame in frames:
                     ctx.check()

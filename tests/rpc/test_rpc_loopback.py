@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -25,8 +26,8 @@ from pythanos.rpc.info_servicer import SERVICE as INFO
 from pythanos.rpc.info_servicer import InfoServicer
 from pythanos.rpc.pb import store_pb2, types_pb2
 from pythanos.rpc.server import GRPCServer
+from pythanos.rpc.store_servicer import BATCH_SERIES, StoreServicer
 from pythanos.rpc.store_servicer import SERVICE as STORE
-from pythanos.rpc.store_servicer import StoreServicer
 from pythanos.rpc.tls.server import ServerTLSConfig
 from pythanos.storeapi.batches import SeriesBatch, SeriesFrame, SeriesHints, StoreWarning
 from pythanos.storeapi.requests import (
@@ -151,13 +152,26 @@ def test_series_arrive_whole_whatever_the_batch_size(store, remote, batch_size):
     assert decode_series(got)[0].labels.hash.tolist() == batch_of(20).labels.hash.tolist()
 
 
+@pytest.mark.parametrize(("asked", "sizes"), [(8, [8, 8, 4]), (20, [20]), (0, [1] * 20)])
+def test_a_message_holds_as_many_series_as_were_asked_for(store, server, asked, sizes):
+    """XC-44."""
+    store.frames = [batch_of(20)]
+    request = store_pb2.SeriesRequest(response_batch_size=asked)
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        call = channel.unary_stream(
+            "/thanos.Store/Series", store_pb2.SeriesRequest.SerializeToString, store_pb2.SeriesResponse.FromString
+        )
+        assert [len(one.batch.series) or one.HasField("series") for one in call(request)] == sizes
+
+
 def test_a_request_arrives_with_every_field(store, remote):
+    """But the size of batches: messages are cut to it on their way out."""
     list(remote.series(ctx(), REQUEST))
     names = LabelNamesRequest(1, 2, REQUEST.matchers, PartialResponse.ABORT, ("r",), REQUEST.block_matchers, 4)
     values = LabelValuesRequest("l", 1, 2, REQUEST.matchers, PartialResponse.WARN, ("r",), REQUEST.block_matchers, 4)
     assert remote.label_names(ctx(), names) == LabelsAnswer(("a", "b"), ("careful",))
     assert remote.label_values(ctx(), values) == LabelsAnswer(("v",))
-    assert store.asked == [REQUEST, names, values]
+    assert store.asked == [replace(REQUEST, response_batch_size=BATCH_SERIES), names, values]
 
 
 def test_warnings_and_hints_travel_beside_the_series(store, remote):
