@@ -25,13 +25,14 @@ from pythanos.gateway.bucket_store import BucketStore
 from pythanos.gateway.config import GatewayConfig
 from pythanos.model.relabel import RelabelRule
 from pythanos.objstore.bucket import Bucket
+from pythanos.objstore.caching.opening import open_caching_bucket
 from pythanos.objstore.opening import BucketConfig, open_bucket
 from pythanos.runtime.clock import Clock
 from pythanos.runtime.gate import Gate
 from pythanos.runtime.loops import Loop, LoopMetrics
 from pythanos.runtime.platform import Platform
 from pythanos.web.api.blocks import BlocksAPI
-from pythanos.workers import Workers
+from pythanos.workers import FETCH_THREADS, Workers
 
 # ST-2: the first sync is tried for so long, then the start has failed.
 FIRST_SYNC_SECONDS = 30.0
@@ -69,7 +70,7 @@ def build_bucket(
     def seconds() -> float:
         return clock.now_ms() / 1000
 
-    bucket = open_bucket(bucket_config, registry, component)
+    bucket = _open(bucket_config, config, platform, component)
     filters: list[MetaFilter] = [
         TimePartitionFilter(lambda: config.window(clock.now_ms())),
         LabelShardFilter(rules),
@@ -102,6 +103,18 @@ def build_bucket(
         interval = config.store.index_header_lazy_reader_idle_timeout.seconds / 10
         headers = _loop(platform, loops, "idle headers", max(interval, 0.1), lambda ctx: _unload(store))
     return BucketParts(bucket, fetcher, store, StoreHolder(store, bucket, platform.reactor), sync, headers)
+
+
+def _open(bucket_config: BucketConfig, config: GatewayConfig, platform: Platform, component: str) -> Bucket:
+    """The bucket, behind a cache where one is configured. The requests of a cache come on top of the fetch pool's."""
+    caching = config.store.caching_bucket.config
+    connections = FETCH_THREADS if caching is None else 2 * FETCH_THREADS
+    bucket = open_bucket(bucket_config, platform.registry, component, connections=connections)
+    if caching is None:
+        return bucket
+    return open_caching_bucket(
+        bucket, caching, platform.registry, threads=FETCH_THREADS, monotonic=platform.clock.monotonic
+    )
 
 
 def blocks_api(parts: BucketParts, service: BlocksServiceConfig, clock: Clock) -> BlocksAPI:

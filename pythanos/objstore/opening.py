@@ -12,19 +12,14 @@ from pythanos.config import Section, decode_tree
 from pythanos.errors import ConfigError
 from pythanos.objstore.bucket import Bucket
 from pythanos.objstore.filesystem import FilesystemBucket
+from pythanos.objstore.hedging import HedgedBucket, HedgingConfig
 from pythanos.objstore.memory import MemoryBucket
 from pythanos.objstore.metered import BucketMetrics, MeteredBucket
 from pythanos.objstore.prefixed import PrefixedBucket
 from pythanos.objstore.s3.config import S3Config
-from pythanos.workers import FETCH_THREADS
+from pythanos.workers import FETCH_THREADS, ThreadPool
 
 KNOWN = ("GCS", "AZURE", "SWIFT", "COS", "ALIYUNOSS", "BOS", "OCI", "OBS")
-
-
-class HedgingConfig(Section, frozen=True):
-    enabled: bool = False
-    up_to: int = 3
-    quantile: float = 0.9
 
 
 class BucketConfig(Section, frozen=True):
@@ -58,9 +53,12 @@ def open_bucket(
     ``connections`` is the number of threads that will use it at a time. A second bucket on one registry shares the
     ``metrics`` of the first. ``path`` is what errors call the section. Raises ConfigError.
     """
-    if config.hedging_config.enabled:
-        raise ConfigError(path, "hedging_config.enabled", "not supported yet; leave it out")
+    hedging = config.hedging_config
+    if hedging.enabled:
+        connections *= hedging.up_to
     bucket = _provider(config, component, connections, path)
+    if hedging.enabled:
+        bucket = HedgedBucket(bucket, hedging, ThreadPool("hedged", connections))
     metered = MeteredBucket(bucket, metrics or BucketMetrics(registry))
     return PrefixedBucket(metered, config.prefix) if config.prefix.strip("/") else metered
 

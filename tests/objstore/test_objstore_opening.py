@@ -52,7 +52,6 @@ def test_metrics_are_registered_once_and_shared_on_request():
          "http_config.tls_config.cafile", "did you mean ca_file?"),
         ("type: S3\nconfig: {bucket: b, endpoint: e, trace: {enable: true}}", "trace.enable", "not supported yet"),
         ("type: MEMORY\nconfig: {size: 1}", "size", "unknown key"),
-        ("type: MEMORY\nhedging_config: {enabled: true}", "hedging_config.enabled", "not supported yet"),
     ],
 )  # fmt: skip
 def test_a_wrong_section_is_one_clean_line(text, key, hint):
@@ -62,6 +61,25 @@ def test_a_wrong_section_is_one_clean_line(text, key, hint):
     assert hint in caught.value.hint
     assert caught.value.path in ("objstore", "objstore.config")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("hedging", ["{enabled: true, up_to: 0}", "{quantile: 1.5}"])
+def test_hedging_that_cannot_be_is_refused(hedging):
+    """ST-30."""
+    with pytest.raises(ConfigError, match=r"up_to|quantile"):
+        opened(f"type: MEMORY\nhedging_config: {hedging}")
+
+
+def test_a_hedged_bucket_answers():
+    """ST-30: the metrics count what was asked for, not how often it was asked of the service."""
+    registry = CollectorRegistry()
+    config = loads("type: MEMORY\nhedging_config: {enabled: true}", BucketConfig)
+    bucket = open_bucket(config, registry, "store")
+    bucket.upload("a", b"xyz")
+    assert bucket.get_range("a", 1, 1) == b"y"
+    bucket.close()
+    labels = {"bucket": "memory", "operation": "get_range"}
+    assert registry.get_sample_value("thanos_objstore_bucket_operations_total", labels) == 1
 
 
 def test_a_bucket_in_a_folder_does_not_load_the_library_of_s3():
