@@ -30,6 +30,7 @@ from pythanos.promql.operators.operator import (
     Names,
     ScalarOperator,
     VectorOperator,
+    is_present,
     require_distinct,
     without_names,
 )
@@ -145,7 +146,8 @@ class RangeOperator:
         if self.function.counter:
             found.extend(counter_infos(self.evaluation, labels, self.known_name, self.position))
         if self.function.kernel is Function.QUANTILE:
-            found.extend(invalid_quantiles(self.parameters[0], self.scalar_position))
+            asked = is_present(block.values).any(axis=0)
+            found.extend(invalid_quantiles(self.parameters[0][asked], self.scalar_position))
         return found
 
     def _overlap_warnings(self, labels: LabelColumn, overlaps: NDArray[np.int64]) -> list[Annotation]:

@@ -198,11 +198,11 @@ def _distinct_texts(values: NDArray[np.float64]) -> tuple[list[str], NDArray[np.
 
 
 def _extreme_quantiles(row: NDArray[np.float64], position: int) -> list[Annotation]:
-    """Warnings about the largest and the smallest of the values that are no quantiles, and about NaN."""
-    numbers = row[~np.isnan(row)].tolist()
-    chosen = [value for value in (max(numbers), min(numbers)) if not 0 <= value <= 1] if numbers else []
-    if len(numbers) < len(row):
-        chosen.insert(0, math.nan)
+    """Warnings about the largest value if it is above 1 and the smallest if it is below 0, or only about NaN."""
+    if np.isnan(row).any():
+        return invalid_quantiles(np.array([math.nan]), position)
+    highest, lowest = row.max(initial=0), row.min(initial=1)
+    chosen = [value for value, bad in ((highest, highest > 1), (lowest, lowest < 0)) if bad]
     return invalid_quantiles(np.array(chosen), position)
 
 
