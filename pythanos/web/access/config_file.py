@@ -45,9 +45,10 @@ class TLSServerConfig(Section, frozen=True):
     cert_file: str = ""
     key_file: str = ""
     client_ca_file: str = ""
-    cert: str = ""
-    key: Secret = Secret("")
-    client_ca: str = ""
+    # Not "cert" beside "cert_file", which the reader of configurations would take for a pair of YAML.
+    cert_text: str = msgspec.field(default="", name="cert")
+    key_text: Secret = msgspec.field(default=Secret(""), name="key")
+    client_ca_text: str = msgspec.field(default="", name="client_ca")
     client_auth_type: ClientAuth = ""
     client_allowed_sans: list[str] | None = None
     min_version: ProtocolVersion = "TLS12"
@@ -58,8 +59,8 @@ class TLSServerConfig(Section, frozen=True):
 
     @property
     def enabled(self) -> bool:
-        certificates = self.cert_file or self.cert or self.key_file or self.key
-        return bool(certificates or self.client_ca_file or self.client_ca or self.client_auth_type)
+        certificates = self.cert_file or self.cert_text or self.key_file or self.key_text
+        return bool(certificates or self.client_ca_file or self.client_ca_text or self.client_auth_type)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -152,11 +153,11 @@ def _check_tls(tls: TLSServerConfig, path: str) -> None:
     key = "tls_server_config"
     if not tls.enabled:
         return
-    if not (tls.cert_file or tls.cert):
+    if not (tls.cert_file or tls.cert_text):
         raise ConfigError(path, key, "missing one of cert or cert_file")
-    if not (tls.key_file or tls.key):
+    if not (tls.key_file or tls.key_text):
         raise ConfigError(path, key, "missing one of key or key_file")
-    if (tls.client_ca_file or tls.client_ca) and tls.client_auth_type in ("", "NoClientCert"):
+    if (tls.client_ca_file or tls.client_ca_text) and tls.client_auth_type in ("", "NoClientCert"):
         raise ConfigError(path, f"{key}.client_ca_file", "given without a client_auth_type that asks for a certificate")
     if tls.min_version > tls.max_version:
         raise ConfigError(path, f"{key}.min_version", f"{tls.min_version} is above max_version {tls.max_version}")

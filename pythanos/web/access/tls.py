@@ -137,8 +137,8 @@ def _use_suites(context: SSL.Context, tls: TLSServerConfig, path: str) -> None:
 
 
 def _use_certificate(context: SSL.Context, tls: TLSServerConfig, path: str) -> None:
-    chain = _parsed(tls.cert_file, tls.cert, "cert", path, x509.load_pem_x509_certificates)
-    key = _parsed(tls.key_file, tls.key, "key", path, lambda text: load_pem_private_key(text, None))
+    chain = _parsed(tls.cert_file, tls.cert_text, "cert", path, x509.load_pem_x509_certificates)
+    key = _parsed(tls.key_file, tls.key_text, "key", path, lambda text: load_pem_private_key(text, None))
     try:
         context.use_certificate(chain[0])
         for issuer in chain[1:]:
@@ -156,9 +156,10 @@ def _ask_clients(context: SSL.Context, tls: TLSServerConfig, path: str) -> None:
         return
     required = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if kind.startswith("Require") else 0
     context.set_verify(SSL.VERIFY_PEER | required, _as_found if "Verify" in kind else _any)
-    if tls.client_ca_file or tls.client_ca:
+    if tls.client_ca_file or tls.client_ca_text:
         store = context.get_cert_store()
-        authorities = _parsed(tls.client_ca_file, tls.client_ca, "client_ca", path, x509.load_pem_x509_certificates)
+        sources = tls.client_ca_file, tls.client_ca_text
+        authorities = _parsed(*sources, "client_ca", path, x509.load_pem_x509_certificates)
         for authority in authorities:
             known = crypto.X509.from_cryptography(authority)
             if store is not None:
