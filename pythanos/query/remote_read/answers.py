@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pythanos._dedup import CHAIN, NAIVE, PENALTY, decode_series
+from pythanos._dedup import CHAIN, PENALTY, decode_series
 from pythanos._remote_read import chunk_frames, sample_series
 from pythanos.context import RequestContext
 from pythanos.errors import BadRequest
@@ -96,7 +96,8 @@ def _request(query: ReadQuery, options: ReadOptions) -> SeriesRequest:
 
 
 def _algorithm(options: ReadOptions) -> int:
-    return ALGORITHMS[options.deduplication] if options.replica_labels else NAIVE
+    """Without replicas, chunks of one series overlap where blocks do: every sample counts, as in Prometheus."""
+    return ALGORITHMS[options.deduplication] if options.replica_labels else CHAIN
 
 
 def _passes(batch: SeriesBatch) -> bool:
