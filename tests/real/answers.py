@@ -127,7 +127,9 @@ def _same_histogram(left: dict[str, Any], right: dict[str, Any], relative: float
         for one in (left, right)
     ]
     return all(_close(float(left[part]), float(right[part]), relative) for part in ("count", "sum")) and all(
-        abs(buckets[0].get(bucket, 0.0) - buckets[1].get(bucket, 0.0)) <= scale for bucket in buckets[0] | buckets[1]
+        _close(one := buckets[0].get(bucket, 0.0), other := buckets[1].get(bucket, 0.0), relative)
+        or abs(one - other) <= scale
+        for bucket in buckets[0] | buckets[1]
     )
 
 

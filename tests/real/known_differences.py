@@ -33,7 +33,38 @@ def _spread_of_large_values(query: str, theirs: Answer, ours: Answer) -> bool:
     return bool(re.search(r"\b(stddev|stdvar)\b", query)) and differences(theirs, ours, relative=1e-8) == []
 
 
+def _unread_duplicates(query: str, theirs: Answer, ours: Answer) -> bool:
+    refused = "found duplicate series for the match group" in str(theirs.body.get("error"))
+    return refused and theirs.status == 422 and ours.status == 200
+
+
+def _from_zero(query: str, theirs: Answer, ours: Answer) -> bool:
+    return bool(re.search(r"\b(rate|increase)\(.*native_", query)) and theirs.status == ours.status == 200
+
+
+def _reconciled_bounds(query: str, theirs: Answer, ours: Answer) -> bool:
+    return bool(re.search(r"native_(custom|mixed)", query)) and theirs.status == ours.status == 200
+
+
+def _equal_values(query: str, theirs: Answer, ours: Answer) -> bool:
+    return bool(re.search(r"\b(topk|bottomk)\b", query)) and theirs.size == ours.size
+
+
 KNOWN = (
+    KnownDifference(
+        "rate and increase of native histograms: 3.14 does not extrapolate a count to before it was zero, as for"
+        " floats; 3.5 does",
+        _from_zero,
+    ),
+    KnownDifference(
+        "sums and rates of histograms with different custom bounds: 3.14 brings them to the bounds that they share, 3.5"
+        " drops them",
+        _reconciled_bounds,
+    ),
+    KnownDifference(
+        "topk and bottomk keep as many of equal values, but which ones hangs on the order of the series, which is the storage's",
+        _equal_values,
+    ),
     KnownDifference(
         "histogram_fraction of classic buckets: 3.5 says NaN where the first bucket, from 0 up, is entered at exactly"
         " 0; 3.14 answers as we do",
@@ -51,6 +82,11 @@ KNOWN = (
         "stddev and stdvar of large values that lie close together keep eight digits; which ones hangs on the order of"
         " the series, which Prometheus does not fix after a function of a subquery",
         _spread_of_large_values,
+    ),
+    KnownDifference(
+        "the matchers of one operand hold for the other one as well, as in Thanos' engine: duplicates that would have"
+        " met nothing are never read, and so not refused",
+        _unread_duplicates,
     ),
 )
 

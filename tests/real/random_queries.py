@@ -95,7 +95,7 @@ class RandomQueries:
     """Draws queries from a seed; the same seed gives the same queries."""
 
     def __init__(
-        self, seed: int, functions: Collection[Function], metrics: Sequence[Metric] = METRICS
+        self, seed: int, functions: Collection[Function], metrics: Sequence[Metric] = (*METRICS, *HISTOGRAMS)
     ) -> None:
         self.chance = random.Random(seed)
         self.pick = self.chance.choice

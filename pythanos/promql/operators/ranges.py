@@ -128,7 +128,9 @@ class RangeOperator:
 
     def _with_histograms(self, block: Block, samples: SampleBatch, histograms: HistogramSamples) -> None:
         """Puts the windows right in which histograms are."""
-        kernel, position = self.function.kernel, self.position
+        # Prometheus puts a remark at the first argument, which of a quantile is not the range.
+        quantile = self.function.kernel is Function.QUANTILE
+        kernel, position = self.function.kernel, self.scalar_position if quantile else self.position
         results = histogram_windows(kernel, samples, histograms, block.values, self.ends, self.range_ms)
         block.histograms = results.histograms
         block.scanned += results.scanned
@@ -214,6 +216,8 @@ class SubqueryRange(RangeOperator):
 
     def jobs(self) -> Iterator[Job]:
         self.prepare()
+        # Rows become samples with times of their own.
+        self.evaluation.require_room(self.inner.steps, arrays=3)
         for job in self.inner.jobs():
             yield partial(self._evaluate, job)
 
