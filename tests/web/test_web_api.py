@@ -205,6 +205,8 @@ def test_timeouts_and_failures_of_stores():
 
 
 class _Failing:
+    hidden_labels: frozenset[str] = frozenset()
+
     def __init__(self, error: Exception) -> None:
         self._error = error
 
