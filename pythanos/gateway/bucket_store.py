@@ -112,6 +112,8 @@ class BucketStore:
             monotonic=monotonic,
         )
         self._synced = False
+        # An end of the window stands still or moves with the time, a millisecond each: two values tell which.
+        self._window_at_zero, self._window_at_one = config.window(0), config.window(1)
 
     def sync(self, ctx: RequestContext) -> FetchedMetas:
         """Loads new blocks and drops vanished ones; returns what the bucket has.
@@ -244,7 +246,8 @@ class BucketStore:
         return ThreadPool("block-sync", min(jobs, self._config.block_sync_concurrency))
 
     def _window(self) -> ClosedRange:
-        return self._config.window(int(self._clock() * 1000))
+        now_ms, zero, one = int(self._clock() * 1000), self._window_at_zero, self._window_at_one
+        return ClosedRange(zero.mint + (one.mint - zero.mint) * now_ms, zero.maxt + (one.maxt - zero.maxt) * now_ms)
 
 
 @contextmanager

@@ -219,9 +219,10 @@ class SelectMetrics:
         postings = counts.get("postings_fetched_size_sum", 0) + counts.get("postings_touched_size_sum", 0)
         self.postings_bytes.labels(tenant).observe(postings)
         for op in ("encode", "decode"):
-            self._compressions.labels(op, tenant).inc(counts.get(f"postings_{op}d", 0))
-            self._compression_errors.labels(op, tenant).inc(counts.get(f"postings_{op}_errors", 0))
-            self._compression_seconds.labels(op, tenant).inc(counts.get(f"postings_{op}_seconds", 0))
+            if f"postings_{op}d" in counts:
+                self._compressions.labels(op, tenant).inc(counts[f"postings_{op}d"])
+                self._compression_errors.labels(op, tenant).inc(counts.get(f"postings_{op}_errors", 0))
+                self._compression_seconds.labels(op, tenant).inc(counts[f"postings_{op}_seconds"])
         self._original_bytes.labels(tenant).inc(counts.get("postings_original_bytes", 0))
         self._compressed_bytes.labels(tenant).inc(counts.get("postings_compressed_bytes", 0))
 

@@ -100,4 +100,5 @@ class SeriesAnswer:
             shard=request.shard,
             limit=request.limit,
             prefetch_bytes=share,
+            alone=len(self._blocks) == 1,
         )

@@ -7,13 +7,15 @@ reading ahead by bytes. Nothing holds more of the answer than that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pythanos._labels import label_block
+from pythanos.gateway.limits import ChunkBudget
 from pythanos.gateway.select.chunks_fetch import ChunksFetch
 from pythanos.gateway.select.ordering import METRIC_NAME, in_label_order, may_reorder, sorted_refs
 from pythanos.gateway.select.postings_fetch import Expanded, PostingsFetch
@@ -26,6 +28,9 @@ from pythanos.model.series import LabelColumn, SeriesBatch
 from pythanos.storeapi.requests import ShardInfo
 from pythanos.tsdb.index_header import IndexHeader
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 SLICE_BYTES_MIN, SLICE_BYTES_MAX = 256 << 10, 2 << 20
 
 
@@ -35,7 +40,8 @@ class BlockRequest:
 
     ``matchers``: those on the series' own labels, at least one. ``external``: labels to merge in, replica labels left
     out already. ``drop``: replica labels to take out of the series. ``limit`` 0: all series. ``aggregates``: kinds
-    wanted of downsampled chunks. ``prefetch_bytes``: this block's share of what may be on its way.
+    wanted of downsampled chunks. ``prefetch_bytes``: this block's share of what may be on its way. ``alone``: it is
+    the only block of the request.
     """
 
     mint: int
@@ -48,6 +54,7 @@ class BlockRequest:
     shard: ShardInfo | None = None
     limit: int = 0
     prefetch_bytes: int = SLICE_BYTES_MAX
+    alone: bool = False
 
 
 class BlockSelect:
@@ -58,11 +65,11 @@ class BlockSelect:
         self._block = block
         self._wanted = wanted
         eager = frozenset((*wanted.external, *wanted.drop))
-        self._postings = PostingsFetch(run, block, wanted.matchers, eager=eager)
+        self._postings = PostingsFetch(run, block, wanted.matchers, eager=eager, alone=wanted.alone)
         self._header: IndexHeader | None = None
         self._entries: Iterator[SeriesEntries] = iter(())
         self._batches: Iterator[SeriesBatch] = iter(())
-        self._stages: list[ReadAhead] = []
+        self._stages: list[ReadAhead[Any, Any]] = []
         self._fetches: list[SeriesFetch | ChunksFetch] = []
         share = wanted.prefetch_bytes // 2
         self._slice_bytes = max(SLICE_BYTES_MIN, min(SLICE_BYTES_MAX, share))
@@ -138,7 +145,7 @@ class BlockSelect:
     ) -> ReadAhead[NDArray[np.uint32], SeriesEntries]:
         self._fetches.append(series)
         slices = (part for refs in runs for part in series.slices(refs, self._items_max(), self._slice_bytes))
-        return self._stage(ReadAhead(self._run.fetch, series.read, slices, bytes_max=self._stage_bytes))
+        return self._stage(series.read, slices)
 
     def _labels_stage(
         self, series: SeriesFetch, refs: NDArray[np.uint32]
@@ -148,7 +155,7 @@ class BlockSelect:
             return some[entries.rows], entries.labels
 
         slices = series.slices(refs, self._items_max(), self._slice_bytes)
-        return self._stage(ReadAhead(self._run.fetch, read, slices, bytes_max=self._stage_bytes))
+        return self._stage(read, slices)
 
     def _with_chunks(self) -> Iterator[SeriesBatch]:
         chunks = ChunksFetch(self._run, self._block, self._wanted.aggregates)
@@ -156,9 +163,7 @@ class BlockSelect:
         slices = (
             part for entries in self._entries for part in chunks.slices(entries, self._items_max(), self._slice_bytes)
         )
-        return self._stage(
-            ReadAhead(self._run.fetch, chunks.read, slices, bytes_max=self._stage_bytes, budget=self._run.budget)
-        )
+        return self._stage(chunks.read, slices, self._run.budget)
 
     def _without_chunks(self) -> Iterator[SeriesBatch]:
         for entries in self._entries:
@@ -182,6 +187,11 @@ class BlockSelect:
     def _items_max(self) -> int:
         return min(self._run.options.series_batch_size, self._wanted.limit or self._run.options.series_batch_size)
 
-    def _stage(self, stage: ReadAhead) -> ReadAhead:
+    def _stage(
+        self, job: Callable[[T], R], items: Iterable[tuple[T, int]], budget: ChunkBudget | None = None
+    ) -> ReadAhead[T, R]:
+        stage = ReadAhead(
+            self._run.fetch, job, items, bytes_max=self._stage_bytes, budget=budget, alone=self._wanted.alone
+        )
         self._stages.append(stage)
         return stage

@@ -40,6 +40,8 @@ def partition(start: NDArray[np.int64], end: NDArray[np.int64], gap_bytes_max: i
     if not len(start):
         empty = np.empty(0, np.int64)
         return Parts(empty, empty, np.zeros(1, np.int64))
+    if len(start) == 1:
+        return Parts(start, end, np.arange(2))
     reach = np.maximum.accumulate(end)
     breaks = np.flatnonzero(reach[:-1] + gap_bytes_max < start[1:]) + 1
     first = np.concatenate(([0], breaks, [len(start)])).astype(np.int64)
@@ -61,6 +63,8 @@ def cut(
     read spans included; a single range may take more. Where the ranges do not rise, a slice may take several times
     that, for else it would be tiny.
     """
+    if len(start) == 1:
+        return iter([(0, 1, int(end[0] - start[0]))])
     if len(start) and bool((start[1:] >= start[:-1]).all()):
         return _cut_rising(start, end, items_max, bytes_max, parts_max, gap_bytes_max)
     return _cut_jumping(start, end, items_max, bytes_max * JUMPING_BYTES_FACTOR, gap_bytes_max)

@@ -23,6 +23,7 @@ from pythanos.gateway.select.run import SelectableBlock, SelectRun
 from pythanos.model.matchers import Matcher
 from pythanos.tsdb.index_header import IndexHeader
 from pythanos.tsdb.label_tables import encode_text
+from pythanos.workers import InlinePool
 
 # A group of more keys than this is fetched and cached as the union of its lists.
 KEYS_CACHED_APART_MAX = 64
@@ -112,13 +113,22 @@ class PostingsFetch:
     """The expansion of one block's matchers (those on external labels removed; at least one)."""
 
     def __init__(
-        self, run: SelectRun, block: SelectableBlock, matchers: tuple[Matcher, ...], *, eager: frozenset[str]
+        self,
+        run: SelectRun,
+        block: SelectableBlock,
+        matchers: tuple[Matcher, ...],
+        *,
+        eager: frozenset[str],
+        alone: bool = False,
     ) -> None:
-        """``eager`` names labels whose groups must not become lazy, as series will come without them."""
+        """``eager`` names labels whose groups must not become lazy, as series will come without them. ``alone``: no
+        other block's reads could run beside a single one of this.
+        """
         self._run = run
         self._block = block
         self._matchers = tuple(sorted(matchers, key=lambda one: (one.type, one.name, one.value)))
         self._eager = eager
+        self._alone = alone
         self._done: Expanded | None = None
         self._groups: tuple[PostingGroup, ...] = ()
         self._lists: dict[Key, NDArray[np.uint32]] = {}
@@ -217,10 +227,11 @@ class PostingsFetch:
         self._run.stats.add(postings_to_fetch=len(order))
         parts = partition(start, end)
         self._run.limits.bytes.take(parts.bytes, "fetching postings")
+        pool = InlinePool() if self._alone and len(parts) == 1 else self._run.fetch
         for i in range(len(parts)):
             rows = slice(int(parts.first[i]), int(parts.first[i + 1]))
             base, stop = int(parts.start[i]), int(parts.end[i])
-            data = self._run.fetch.submit(self._block.bucket.get_range, self._block.index_name, base, stop - base)
+            data = pool.submit(self._block.bucket.get_range, self._block.index_name, base, stop - base)
             self._reads.append(_Read(base, owner[rows], start[rows], end[rows], data))
 
     def _load_cached(self, keys: Sequence[Key]) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 from pythanos.gateway.limits import ChunkBudget
-from pythanos.workers import Pool
+from pythanos.workers import InlinePool, Pool
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,6 +18,8 @@ class ReadAhead(Generic[T, R]):
     """An iterator over ``job(item)`` for (item, bytes) pairs, in their order, with at most ``bytes_max`` begun and
     not yet passed by (one job at least). ``budget`` is charged as long; where it is short no job begins before its
     turn, and one whose turn it is raises LimitExceeded. ``begin`` may start jobs before the first ``next``.
+    ``alone``: nothing else of the request could run meanwhile, so a job without a successor runs in the caller's
+    thread, which saves the way to another one and back.
 
     Closing cancels the jobs that have not begun and waits for those that have, so that what they use may then go.
     """
@@ -30,12 +32,15 @@ class ReadAhead(Generic[T, R]):
         *,
         bytes_max: int,
         budget: ChunkBudget | None = None,
+        alone: bool = False,
     ) -> None:
         self._pool = pool
         self._job = job
         self._items = iter(items)
         self._bytes_max = bytes_max
         self._budget = budget
+        self._alone = alone
+        self._inline = InlinePool()
         self._waiting: deque[tuple[Future[R], int]] = deque()
         self._held = 0
         self._passed = 0
@@ -57,9 +62,10 @@ class ReadAhead(Generic[T, R]):
                 if self._waiting:
                     return
                 self._budget.take(size)
-            self._next = None
             self._held += size
-            self._waiting.append((self._pool.submit(self._job, item), size))
+            self._next = next(self._items, None) if self._alone else None
+            pool = self._inline if self._alone and self._next is None and not self._waiting else self._pool
+            self._waiting.append((pool.submit(self._job, item), size))
 
     def __iter__(self) -> Iterator[R]:
         return self
@@ -79,7 +85,8 @@ class ReadAhead(Generic[T, R]):
     def close(self) -> None:
         self._exhausted, self._next = True, None
         running = [future for future, _ in self._waiting if not future.cancel()]
-        wait(running)
+        if running:
+            wait(running)
         self._give_back(self._held)
         self._waiting.clear()
         self._passed = 0

@@ -102,7 +102,7 @@ class SeriesFetch:
         if not self._run.cache.keeps(SERIES):
             return [self._read(int(a), int(b), items) for a, b in zip(parts.start, parts.end, strict=True)], parts.start
         first, stop = parts.start // PAGE_BYTES, -(-parts.end // PAGE_BYTES)
-        wanted = np.unique(np.concatenate([np.arange(a, b) for a, b in zip(first, stop, strict=True)])).tolist()
+        wanted = _pages(first.tolist(), stop.tolist())
         pages = self._run.cache.fetch_series(self._block.ulid, wanted, self._run.tenant)
         if pages:
             size = sum(map(len, pages.values()))
@@ -189,3 +189,11 @@ class SeriesFetch:
         if not wanted.skip_chunks:
             limits.chunks.take(entries.chunk_count)
         return entries
+
+
+def _pages(first: list[int], stop: list[int]) -> list[int]:
+    """The pages of parts that rise; where one ends in the page that the next begins in, that page once."""
+    pages: list[int] = []
+    for begin, end in zip(first, stop, strict=True):
+        pages.extend(range(max(begin, pages[-1] + 1) if pages else begin, end))
+    return pages

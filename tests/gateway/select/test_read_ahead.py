@@ -1,5 +1,7 @@
 """Reading ahead is bounded by bytes, keeps the order, and leaves nothing behind."""
 
+import threading
+
 import pytest
 
 from pythanos.errors import LimitExceeded
@@ -75,3 +77,27 @@ def test_closing_ends_the_iteration():
     next(reads)
     reads.close()
     assert list(reads) == []
+
+
+def test_alone_the_last_job_runs_in_the_callers_thread_and_the_others_do_not():
+    pool = ThreadPool("test", 2)
+    try:
+        for count in (1, 3):
+            items = [(number, 1) for number in range(count)]
+            threads = list(ReadAhead(pool, lambda _: threading.get_ident(), items, bytes_max=100, alone=True))
+            assert len(threads) == count
+            assert (threads[0] == threading.get_ident()) == (count == 1)
+            together = list(ReadAhead(pool, lambda _: threading.get_ident(), items, bytes_max=100))
+            assert threading.get_ident() not in together
+    finally:
+        pool.stop()
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_alone_or_not_all_results_come_in_order_and_a_short_budget_holds_them_back(alone):
+    budget = ChunkBudget(10)
+    items = [(number, 5) for number in range(7)]
+    ahead = ReadAhead(InlinePool(), str, items, bytes_max=100, budget=budget, alone=alone)
+    assert list(ahead) == [str(number) for number in range(7)]
+    ahead.close()
+    assert budget.try_take(10)
