@@ -74,9 +74,11 @@ cdef inline bint custom_fell(const View* now, const View* before) noexcept nogil
 
 
 cdef inline bint same_layout(const View* a, const View* b) noexcept nogil:
-    """Whether two histograms refer to the same buckets of one table."""
+    """Whether two histograms refer to the same buckets of one table; a layout without buckets has no place of its own."""
     return (
-        a.positive.index == b.positive.index and a.positive.size == b.positive.size
+        a.schema == b.schema
+        and a.bound_count == b.bound_count
+        and a.positive.index == b.positive.index and a.positive.size == b.positive.size
         and a.negative.size == b.negative.size and a.bounds == b.bounds
     )
 
