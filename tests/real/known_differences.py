@@ -62,7 +62,8 @@ KNOWN = (
         _reconciled_bounds,
     ),
     KnownDifference(
-        "topk and bottomk keep as many of equal values, but which ones hangs on the order of the series, which is the storage's",
+        "topk and bottomk keep as many of equal values, but which ones hangs on the order of the series, which is the"
+        " storage's",
         _equal_values,
     ),
     KnownDifference(
