@@ -32,6 +32,8 @@ from pythanos.web.api.query.settings import QuerySettings
 from pythanos.web.router import Route
 from pythanos.workers import Workers
 
+# One query may hold a quarter of the memory unless the configuration says how much.
+SHARE_OF_MEMORY = 4
 Count = Annotated[int, msgspec.Meta(ge=0)]
 # Thanos' names and those of Prometheus. The last four say what is so anyway.
 Feature = Literal[
@@ -66,7 +68,8 @@ class QueryConfig(Section, frozen=True):
     timeout: Duration = Duration(120_000)
     max_concurrent: Count = 20
     max_samples: Count = 50_000_000
-    max_bytes: ByteSize = ByteSize(0)
+    # None: a quarter of the memory that the process may use.
+    max_bytes: ByteSize | None = None
     lookback_delta: Duration = Duration(300_000)
     dynamic_lookback_delta: bool = True
     default_evaluation_interval: Duration = Duration(60_000)
@@ -124,12 +127,14 @@ class QuerySection(PromAPISection, frozen=True):
             default_metadata_range_ms=query.metadata.default_time_range,
         )
 
-    def engine_options(self) -> EngineOptions:
+    def engine_options(self, memory_bytes: int = 0) -> EngineOptions:
+        """``memory_bytes``: what the process may use, 0 where that is not known."""
         query, features = self.query, self.enable_feature
+        bytes_max = query.max_bytes if query.max_bytes is not None else memory_bytes // SHARE_OF_MEMORY
         return EngineOptions(
             lookback_ms=query.lookback_delta,
             subquery_step_ms=query.default_evaluation_interval,
-            limits=QueryLimits(samples_max=query.max_samples, bytes_max=query.max_bytes),
+            limits=QueryLimits(samples_max=query.max_samples, bytes_max=bytes_max),
             parser=ParserOptions(
                 experimental_functions="promql-experimental-functions" in features,
                 extended_ranges="promql-extended-range-selectors" in features,
@@ -181,7 +186,7 @@ def build_query(
 ) -> QueryParts:
     """The engine over ``store``, and its API; ``questions`` are for the endpoints."""
     settings = config.settings()
-    engine = Engine(config.engine_options(), workers)
+    engine = Engine(config.engine_options(platform.memory_bytes()), workers)
     gate = Gate(config.query.max_concurrent, registry=platform.registry, prefix="thanos_query_concurrent")
 
     def choose(store_matchers: StoreMatchers) -> Store:

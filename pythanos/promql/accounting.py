@@ -9,7 +9,11 @@ from pythanos.errors import LimitExceeded
 
 @dataclass(frozen=True, slots=True)
 class QueryLimits:
-    """``samples_max``: points held in memory at once; ``bytes_max``: bytes of the arrays they are in. 0 is no limit."""
+    """``samples_max``: points held in memory at once; ``bytes_max``: bytes of the arrays they are in. 0 is no limit.
+
+    In both count the blocks that an operator holds, groups and accumulators, samples while they are decoded; in the
+    bytes also label sets and the encoded batches that wait for a second reader.
+    """
 
     samples_max: int = 50_000_000
     bytes_max: int = 0
@@ -30,41 +34,72 @@ class QueryStats:
 
 
 class Account:
-    """The running figures of one query; used by the thread that evaluates it."""
+    """The running figures of one query; used by the thread that evaluates it.
 
-    __slots__ = ("bytes", "limits", "peak_bytes", "peak_samples", "read", "samples", "scanned")
+    ``bytes`` are those of blocks, groups and their labels, ``kept`` those of encoded batches that wait for a reader.
+    """
+
+    __slots__ = ("bytes", "kept", "limits", "peak_bytes", "peak_samples", "read", "samples", "scanned")
 
     def __init__(self, limits: QueryLimits) -> None:
         self.limits = limits
         self.samples = self.peak_samples = 0
-        self.bytes = self.peak_bytes = 0
+        self.bytes = self.kept = self.peak_bytes = 0
         self.scanned = self.read = 0
 
     def hold(self, samples: int, nbytes: int) -> None:
         """Counts points that are kept from now on. Raises LimitExceeded."""
         self.samples += samples
         self.bytes += nbytes
-        self.peak_samples = max(self.peak_samples, self.samples)
-        self.peak_bytes = max(self.peak_bytes, self.bytes)
-        limits = self.limits
-        if limits.samples_max and self.samples > limits.samples_max:
-            raise LimitExceeded(
-                "query.max_samples",
-                limits.samples_max,
-                "query processing would load too many samples into memory in query execution"
-                f" (query.max_samples is {limits.samples_max}; ask for fewer series, a shorter range or a larger step)",
-            )
-        if limits.bytes_max and self.bytes > limits.bytes_max:
-            raise LimitExceeded(
-                "query.max_bytes",
-                limits.bytes_max,
-                f"query needs more than {limits.bytes_max} bytes of memory"
-                " (query.max_bytes; ask for fewer series, a shorter range or a larger step)",
-            )
+        if self.samples > self.peak_samples:
+            self.peak_samples = self.samples
+            if self.limits.samples_max and self.samples > self.limits.samples_max:
+                raise self._too_many_samples()
+        self.room(0)
 
     def release(self, samples: int, nbytes: int) -> None:
         self.samples -= samples
         self.bytes -= nbytes
 
+    def keep(self, nbytes: int) -> None:
+        """Counts encoded batches that are kept, or with a negative number let go. Raises LimitExceeded."""
+        self.kept += nbytes
+        self.room(0)
+
+    def room(self, nbytes: int) -> None:
+        """Raises LimitExceeded where so much more than what is held would be too much."""
+        wanted = self.bytes + self.kept + nbytes
+        if wanted > self.peak_bytes:
+            if self.limits.bytes_max and wanted > self.limits.bytes_max:
+                raise self._too_many_bytes()
+            self.peak_bytes = self.bytes + self.kept
+
+    def mark(self) -> tuple[int, int]:
+        """What is held now, for ``settle``."""
+        return self.samples, self.bytes
+
+    def settle(self, mark: tuple[int, int], samples: int = 0, nbytes: int = 0) -> None:
+        """What was held since the mark is gone, but for so much."""
+        self.samples = mark[0] + samples
+        self.bytes = mark[1] + nbytes
+
     def stats(self) -> QueryStats:
         return QueryStats(self.scanned, self.read, self.peak_samples, self.peak_bytes)
+
+    def _too_many_samples(self) -> LimitExceeded:
+        value = self.limits.samples_max
+        return LimitExceeded(
+            "query.max_samples",
+            value,
+            "query processing would load too many samples into memory in query execution"
+            f" (query.max_samples is {value}; ask for fewer series, a shorter range or a larger step)",
+        )
+
+    def _too_many_bytes(self) -> LimitExceeded:
+        value = self.limits.bytes_max
+        return LimitExceeded(
+            "query.max_bytes",
+            value,
+            f"query needs more than {value} bytes of memory"
+            f" (query.max_bytes is {value}; ask for fewer series, a shorter range or a larger step)",
+        )

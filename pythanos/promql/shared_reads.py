@@ -117,7 +117,7 @@ class _SharedRead:
         self.kept.append((batch, nbytes))
         self.pulled += 1
         self.kept_bytes += nbytes
-        self.account.hold(0, nbytes)
+        self.account.keep(nbytes)
         if self.kept_bytes > self.kept_max:
             self.positions = {one: position for one, position in self.positions.items() if position}
 
@@ -128,7 +128,7 @@ class _SharedRead:
             _, nbytes = self.kept.popleft()
             self.first += 1
             self.kept_bytes -= nbytes
-            self.account.release(0, nbytes)
+            self.account.keep(-nbytes)
 
 
 def filtered(batch: EncodedSeries, filters: tuple[Matcher, ...]) -> Iterator[EncodedSeries]:

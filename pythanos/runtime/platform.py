@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import platform as python_platform
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,18 +15,23 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from pythanos.runtime.clock import Clock, SystemClock
+from pythanos.runtime.memory import memory_limit_bytes
 from pythanos.version import VERSION
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """reactor: IReactorTime, IReactorTCP and IReactorThreads; registry: where every part puts its metrics."""
+    """reactor: IReactorTime, IReactorTCP and IReactorThreads; registry: where every part puts its metrics.
+
+    ``memory_bytes`` gives what the process may use, 0 where that is not known.
+    """
 
     reactor: Any
     registry: CollectorRegistry
     clock: Clock = field(default_factory=SystemClock)
     random: random.Random = field(default_factory=random.Random)
     environment: Mapping[str, str] = field(default_factory=dict)
+    memory_bytes: Callable[[], int] = memory_limit_bytes
 
 
 def process_registry() -> CollectorRegistry:

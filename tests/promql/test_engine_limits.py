@@ -47,6 +47,29 @@ def test_an_aggregation_is_charged_for_its_groups_and_not_for_its_operand() -> N
     assert ask("sum(m)", options).stats.peak_samples <= 50
 
 
+def test_a_grid_that_no_memory_holds_is_refused_before_it_is_made() -> None:
+    """A subquery of a year by seconds: 31 million steps, a few rows of which are gigabytes."""
+    text = "max_over_time(m[1y:1s])"
+    with pytest.raises(LimitExceeded, match=r"query\.max_bytes is 1000000000") as caught:
+        ask(text, EngineOptions(limits=QueryLimits(bytes_max=1_000_000_000)))
+    assert (caught.value.limit, caught.value.value) == ("query.max_bytes", 1_000_000_000)
+
+
+def test_what_an_operation_has_read_is_no_longer_held_after_it() -> None:
+    """Ten operations in a row need what one needs: both operands and the result."""
+    one, many = (ask("m" + " + on (n) m" * count).stats for count in (1, 10))
+    assert many.peak_samples <= 2 * one.peak_samples
+    assert many.peak_bytes <= 2 * one.peak_bytes
+
+
+def test_labels_and_waiting_batches_count_as_bytes() -> None:
+    """20 series of 6 points are 960 bytes; their label sets are more, and shared selections are kept besides."""
+    points = 20 * 6 * 8
+    alone = ask("m").stats.peak_bytes
+    assert alone > points + 20 * len('__name__="m",n="1"')
+    assert ask("m + on (n) m").stats.peak_bytes > 2 * alone
+
+
 def test_bytes_are_limited_too() -> None:
     """The arrays of a matrix count."""
     with pytest.raises(LimitExceeded, match="more than 500 bytes"):

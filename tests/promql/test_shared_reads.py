@@ -37,9 +37,9 @@ def test_two_readers_read_once_and_one_of_them_a_part() -> None:
     reads = SharedReads(RequestContext(), queryable, account)
     everything, odd = reads.select((M,), (), HINTS), reads.select((M,), (ODD,), HINTS)
     assert sorted(numbers(everything)) == [str(n) for n in range(10)]
-    assert account.bytes > 0
+    assert account.kept > 0
     assert numbers(odd) == ["1", "3", "5", "7", "9"]
-    assert account.bytes == 0
+    assert account.kept == 0
     assert len(queryable.asked) == 1
     assert (everything.warnings, odd.warnings) == (["slow store"], [])
 
@@ -49,7 +49,7 @@ def test_readers_may_take_turns() -> None:
     queryable, account = series(), Account(QueryLimits())
     reads = SharedReads(RequestContext(), queryable, account)
     pairs = zip(reads.select((M,), (), HINTS).batches, reads.select((M,), (), HINTS).batches, strict=True)
-    held = [account.bytes for one, other in pairs if to_dicts(one.labels) == to_dicts(other.labels)]
+    held = [account.kept for one, other in pairs if to_dicts(one.labels) == to_dicts(other.labels)]
     assert held == [0] * 5
 
 
@@ -59,7 +59,7 @@ def test_too_much_is_not_kept_for_a_reader_that_has_not_begun() -> None:
     reads = SharedReads(RequestContext(), queryable, account, kept_max=10)
     everything, odd = reads.select((M,), (), HINTS), reads.select((M,), (ODD,), HINTS)
     assert len(numbers(everything)) == 10
-    assert account.bytes == 0
+    assert account.kept == 0
     assert numbers(odd) == ["1", "3", "5", "7", "9"]
     assert [matchers for matchers, _ in queryable.asked] == [(M,), (M, ODD)]
     assert odd.warnings == ["slow store"]
@@ -73,7 +73,7 @@ def test_a_reader_that_gives_up_frees_what_waits_for_it() -> None:
     next(second.batches)
     second.batches.close()  # type: ignore[attr-defined]
     assert len(numbers(first)) == 10
-    assert account.bytes == 0
+    assert account.kept == 0
 
 
 def test_a_ratio_reads_its_metric_once() -> None:

@@ -51,3 +51,13 @@ def test_the_other_flags_are_options_of_the_engine() -> None:
 def test_an_unknown_flag_is_an_error() -> None:
     with pytest.raises(ConfigError, match="enable_feature"):
         engine("enable_feature: [promql-everything]")
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_max"), [("", 1 << 20), ("query: {max_bytes: 10MiB}", 10 << 20), ("query: {max_bytes: 0}", 0)]
+)
+def test_a_query_may_hold_a_quarter_of_the_memory_unless_the_configuration_says_how_much(
+    text: str, bytes_max: int
+) -> None:
+    """0 is no limit."""
+    assert config.loads(text, QuerySection).engine_options(4 << 20).limits.bytes_max == bytes_max

@@ -32,6 +32,10 @@ from pythanos.workers import Pool
 
 METADATA_LABELS = ("__name__", "__type__", "__unit__")
 DUPLICATES = "vector cannot contain metrics with the same labelset"
+# What a step of a row takes, and a decoded sample.
+_POINT_BYTES, _SAMPLE_BYTES = 8, 16
+# No block has fewer rows than it is worth to make a job of, if there are as many; so steps may be too many.
+_ROWS_MIN, _MANY_STEPS = 8, 20_000
 _EMPTY = LabelColumn(b"", np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.uint64))
 
 
@@ -152,6 +156,7 @@ class Evaluation:
         Raises QueryTimeout, QueryCanceled, LimitExceeded, QueryFailed and what jobs raise. A single job runs in the
         calling thread: a small query is over before another could be woken.
         """
+        self.require_room(operator.steps)
         jobs = operator.jobs()
         head = list(itertools.islice(jobs, 2))
         if len(head) == 2:
@@ -159,6 +164,12 @@ class Evaluation:
         elif head:
             yield self._seen(head[0]())
         operator.finished()
+
+    def require_room(self, steps: Steps, *, arrays: int = 1) -> None:
+        """Raises LimitExceeded where not even the smallest blocks of so many steps could be in work at once."""
+        if steps.count > _MANY_STEPS:
+            rows = _ROWS_MIN * (2 * self.compute.threads + 1)
+            self.account.room(arrays * rows * steps.count * _POINT_BYTES)
 
     def close(self) -> None:
         """Ends the selections that were not read to their end."""
@@ -173,6 +184,7 @@ class Evaluation:
         account.scanned += block.scanned
         account.read += block.read
         points, nbytes = block.size()
+        nbytes += _SAMPLE_BYTES * block.read
         account.hold(points, nbytes)
         account.release(points, nbytes)
         self.annotations.extend(block.annotations)
@@ -182,15 +194,30 @@ class Evaluation:
         return block
 
     def collect(self, operator: VectorOperator) -> Block:
-        """All rows of an operator that have a sample, as one block; its points are counted as held."""
+        """All rows of an operator that have a sample, as one block; its points and labels are counted as held.
+
+        What the operator held is gone with it.
+        """
+        account, mark = self.account, self.account.mark()
+        samples = nbytes = 0
+        arena: object = None
         parts = []
         for block in self.blocks(operator):
             kept = block.without_empty()
             if len(kept):
                 kept.histograms = rows_of.compacted(kept.histograms)
-                self.account.hold(*kept.size())
+                points, size = kept.size()
+                # Blocks may have their labels in one buffer.
+                size += 0 if kept.labels.arena is arena else len(kept.labels.arena)
+                arena = kept.labels.arena
+                account.hold(points, size)
+                samples, nbytes = samples + points, nbytes + size
                 parts.append(kept)
-        return joined(parts, operator.steps.count)
+        whole = joined(parts, operator.steps.count)
+        if len(parts) > 1:
+            nbytes = whole.size()[1] + len(whole.labels.arena)
+        account.settle(mark, samples, nbytes)
+        return whole
 
 
 def _run(job: Job) -> Block:
