@@ -34,12 +34,10 @@ cdef extern from *:
 
 cdef uint64_t ENTRY_BYTES_MAX = 1 << 24
 cdef enum:
-    MEMO_SLOTS = 2048
+    # For many series: for a few a smaller memo is enough, which is cleared sooner.
+    MEMO_BITS = 11
+    MEMO_BITS_MIN = 6
     SLACK = 64
-
-
-
-
 
 cdef struct Part:
     const uint8_t* data
@@ -91,6 +89,7 @@ cdef struct Decoding:
     uint64_t* drop
     Py_ssize_t drops
     Memo* memo
+    int memo_shift
     int64_t mint
     int64_t maxt
     bint skip_chunks
@@ -156,7 +155,7 @@ cdef bint put_symbols(Decoding* d, uint64_t name_ref, uint64_t value_ref) noexce
     """Appends one label to the arena, from the memo or from the symbol table."""
     cdef Growing* g = &d.labels
     cdef uint64_t key = (name_ref << 32 | (value_ref & 0xFFFFFFFFULL)) * 0x9E3779B97F4A7C15ULL
-    cdef Memo* memo = &d.memo[key >> 53]
+    cdef Memo* memo = &d.memo[key >> d.memo_shift]
     cdef const uint8_t* name
     cdef const uint8_t* value
     cdef Py_ssize_t name_size, value_size, size
@@ -355,7 +354,7 @@ cdef bint make_room(Decoding* d, Py_ssize_t n) noexcept nogil:
     return good
 
 
-cdef bint prepare(Decoding* d, bytes external, tuple drop) except False:
+cdef bint prepare(Decoding* d, bytes external, tuple drop, Py_ssize_t series) except False:
     """Finds where external labels belong among the symbols, and the references of the names to drop."""
     cdef Labels labels = labels_in(external, len(external))
     cdef Label label
@@ -363,9 +362,13 @@ cdef bint prepare(Decoding* d, bytes external, tuple drop) except False:
     cdef bytes name
     cdef bint exact
     cdef Py_ssize_t number, n = 0
+    cdef int bits = MEMO_BITS_MIN
+    while bits < MEMO_BITS and series > 1 << (bits - 4):
+        bits += 1
+    d.memo_shift = 64 - bits
     d.external = <External*>calloc(len(external) // 4 + 1, sizeof(External))
     d.drop = <uint64_t*>calloc(len(drop) + 1, sizeof(uint64_t))
-    d.memo = <Memo*>calloc(MEMO_SLOTS, sizeof(Memo))
+    d.memo = <Memo*>calloc(1 << bits, sizeof(Memo))
     if d.external == NULL or d.drop == NULL or d.memo == NULL:
         raise MemoryError
     start = labels.at
@@ -471,7 +474,7 @@ def decode_series(
             lent[i].size = buffers[i].len
         d.symbols = &symbols.symbols
         d.mint, d.maxt, d.skip_chunks, d.check_crc = mint, maxt, skip_chunks, check_crc
-        prepare(&d, external, drop)
+        prepare(&d, external, drop, n)
         i = 0
         with nogil:
             good = push64(&d.columns[CHUNK_START], 0) and make_room(&d, n)

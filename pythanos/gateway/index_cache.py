@@ -199,19 +199,21 @@ class _Metrics:
         text = "Histogram to track latency to fetch items from index cache"
         self.fetch_seconds = named(TallyHistogram, "fetch_duration_seconds", text, by_both, buckets=_SECONDS_BUCKETS)
         text = "Total number of items that"
-        self._evictions = named(Counter, "items_evicted_total", f"{text} were evicted from the index cache.", by_type)
-        self._added = named(Counter, "items_added_total", f"{text} were added to the index cache.", by_type)
+        self._evictions = Remembered(
+            named(Counter, "items_evicted_total", f"{text} were evicted from the index cache.", by_type)
+        )
+        self._added = Remembered(named(Counter, "items_added_total", f"{text} were added to the index cache.", by_type))
         self.overflowed = named(
             Counter,
             "items_overflowed_total",
             f"{text} could not be added to the cache due to being too big.",
             by_type,
         )
-        self._items = named(Gauge, "items", "Current number of items in the index cache.", by_type)
+        self._items = Remembered(named(Gauge, "items", "Current number of items in the index cache.", by_type))
         text = "Current byte size of items"
-        self._items_bytes = named(Gauge, "items_size_bytes", f"{text} in the index cache.", by_type)
-        self._total_bytes = named(
-            Gauge, "total_size_bytes", f"{text} (both value and key) in the index cache.", by_type
+        self._items_bytes = Remembered(named(Gauge, "items_size_bytes", f"{text} in the index cache.", by_type))
+        self._total_bytes = Remembered(
+            named(Gauge, "total_size_bytes", f"{text} (both value and key) in the index cache.", by_type)
         )
         text = "Maximum number of bytes to be held in the index cache."
         named(Gauge, "max_size_bytes", text).set(config.max_size)
