@@ -59,7 +59,9 @@ class Router:
             methods = match.route.methods
             if method in methods or (method == "HEAD" and "GET" in methods):
                 return match
-            allowed += methods
+            # The preflight of any path says nothing about which paths there are.
+            if methods != ("OPTIONS",):
+                allowed += methods
         if allowed:
             raise MethodNotAllowed(", ".join(sorted(set(allowed))))
         raise NotFound("not found")

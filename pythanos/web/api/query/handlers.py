@@ -95,13 +95,17 @@ class QueryAPI:
 
     def query_explain(self, request: Request) -> Response:
         """The plan by which ``query`` would be evaluated."""
-        query, _ = self._instant(request)
-        return success(self._engine.explain(query.text, QueryTimes(query.time_ms, query.time_ms)).to_json())
+        query, select = self._instant(request)
+        return self._explained(request.args, select, query.text, QueryTimes(query.time_ms, query.time_ms))
 
     def query_range_explain(self, request: Request) -> Response:
-        query, _ = self._range(request)
+        query, select = self._range(request)
         times = QueryTimes(query.start_ms, query.end_ms, query.step_ms)
-        return success(self._engine.explain(query.text, times).to_json())
+        return self._explained(request.args, select, query.text, times)
+
+    def _explained(self, args: Args, select: SelectOptions, text: str, times: QueryTimes) -> Response:
+        hidden_labels = self._queryable(args, select).hidden_labels
+        return success(self._engine.explain(text, times, hidden_labels).to_json())
 
     def _instant(self, request: Request) -> tuple[InstantQuery, SelectOptions]:
         args, settings = request.args, self._settings
