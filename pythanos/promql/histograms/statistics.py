@@ -28,12 +28,12 @@ def without_buckets(columns: HistogramColumns, mint: int) -> HistogramColumns:
 
     Columns cut into series by ``start``, as they are decoded.
     """
-    schemas, layout = np.unique(columns.layouts.schema[columns.layout], return_inverse=True)
+    schemas, bare = np.unique(columns.layouts.schema, return_inverse=True)
     return replace(
         columns,
         zero_count=np.zeros(len(columns)),
         reset_hint=_explicit_hints(columns, mint),
-        layout=layout.astype(np.int32),
+        layout=bare.astype(np.int32)[columns.layout],
         layouts=_bare_layouts(schemas),
         bucket_start=np.zeros(len(columns) + 1, np.int64),
         buckets=np.zeros(0),

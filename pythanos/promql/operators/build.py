@@ -230,7 +230,7 @@ class OperatorBuilder:
             several = tuple((self.scalar(arg, steps), arg.start) for arg in args[2:])
             operand = self.vector(args[0], steps)
             return BucketFunction(self.evaluation, operand, several, (), args[0].start, label=args[1].value)
-        raise NotSupported(f"the function {name} is for native histograms, which are not supported yet")
+        raise NotSupported(f"the function {name} is not supported yet")
 
     def _timestamp(self, operand: Node, steps: Steps) -> VectorOperator:
         if isinstance(operand, Select):

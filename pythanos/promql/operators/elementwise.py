@@ -56,7 +56,7 @@ class Elementwise:
         self.marks_names = drops_names and evaluation.options.delayed_names
         self.steps = operand.steps
         self.sparse = sparse
-        self.name_labels = METADATA_LABELS
+        self.name_labels: tuple[str, ...] = METADATA_LABELS
         self.names = Names.GONE if drops_names else operand.names
         self._hashes: list[NDArray[np.uint64]] = []
 
