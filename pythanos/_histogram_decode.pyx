@@ -29,6 +29,7 @@ from pythanos._histogram_numbers cimport (
 from pythanos._xor_decode cimport STALE
 
 from pythanos.model.histogram import HistogramColumns, HistogramLayouts, IntegerCounts
+from pythanos.model.histogram_resolution import reduce_resolution
 
 # Where the samples go. Row `row` is the next one, `bucket` the next bucket.
 cdef struct RowColumns:
@@ -309,8 +310,9 @@ cdef inline void* at(array) except? NULL:
 def decode_histograms(arena, offset, length, encoding, *, str file="chunks", bint exact=False):
     """The samples of the histogram chunks among m chunks; the others contribute no rows.
 
-    Arguments, errors and ownership as for ``_chunks.decode_chunks``. Returns HistogramColumns; with ``exact`` the
-    integer histograms' counts as integers too, so that encode_histograms gives the same chunks back.
+    Arguments, errors and ownership as for ``_chunks.decode_chunks``. Returns HistogramColumns, schemas above 8 reduced
+    to 8; with ``exact`` as they were written, and the integer histograms' counts as integers too, so that
+    encode_histograms gives the same chunks back.
     """
     cdef const uint8_t[::1] view = memoryview(arena).cast("B")
     cdef const int64_t[::1] offsets = np.ascontiguousarray(offset, np.int64)
@@ -350,7 +352,8 @@ def decode_histograms(arena, offset, length, encoding, *, str file="chunks", bin
         free(scratch)
     if fault:
         raise chunk_fault(fault, file, offsets[row] + <int64_t>fault_at, encodings[row])
-    return columns.finish(start, chunk_reset, table.finish(layouts.count), out.bucket)
+    decoded = columns.finish(start, chunk_reset, table.finish(layouts.count), out.bucket)
+    return decoded if exact else reduce_resolution(decoded)
 
 
 class _Columns:
