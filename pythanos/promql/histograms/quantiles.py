@@ -29,19 +29,19 @@ def bucket_values(
     """
     there = histograms.row >= 0
     rows, step = histograms.row[there], np.nonzero(there)[1]
+    texts: tuple[tuple[int, str], ...] = _REMARKS
     columns = tuple(np.ascontiguousarray(parameter[step]) for parameter in parameters)
     if len(columns) == 1:
         found, flags = quantile(histograms.columns, rows, columns[0])
-        texts = _REMARKS
     else:
         found, flags = fraction(histograms.columns, rows, columns[0], columns[1])
         texts = _FRACTION_REMARKS
-    values = np.full(there.shape, ABSENT)
+    values: NDArray[np.float64] = np.full(there.shape, ABSENT)
     values[there] = found
-    remarks = []
+    remarks: list[tuple[str, NDArray[np.bool_]]] = []
     for flag, text in texts:
         marked = np.zeros(there.shape, np.bool_)
         marked[there] = (flags & flag) != 0
         if marked.any():
-            remarks.append((text, marked.any(axis=1)))
+            remarks.append((text, np.logical_or.reduce(marked, axis=1)))
     return values, remarks

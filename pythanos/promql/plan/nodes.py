@@ -145,6 +145,8 @@ class Before:
     """The left operand of an operation in a Chain: what the operation before it gives."""
 
     type: ValueType
+    start: int = field(default=0, compare=False)
+    end: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ class HeldRow:
 def _vector(operand: Operand) -> VectorOperator:
     if not hasattr(operand, "jobs"):
         raise AssertionError(operand)
-    return operand
+    return cast(VectorOperator, operand)
 
 
 def _row(operand: Operand) -> NDArray[np.float64]:

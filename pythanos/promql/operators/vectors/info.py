@@ -144,7 +144,7 @@ def _combinations(
     group, groups = _labels.group_by(columns, IDENTIFYING_LABELS, by=True)
     metric, metrics = _labels.value_index(info.labels, _NAME)
     slots, of_info = np.unique(metric * len(groups) + group[len(base) :], return_inverse=True)
-    newest = newest_rows(info, of_info, len(slots), there.any(axis=0))
+    newest = newest_rows(info, of_info, len(slots), np.logical_or.reduce(there, axis=0))
     combination = np.zeros(there.shape, np.int64)
     table = np.zeros((1, 0), np.int64)
     for number in range(len(metrics)):
