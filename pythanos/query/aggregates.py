@@ -22,6 +22,22 @@ TWO_SAMPLE_FUNCTIONS = frozenset(
     }
 )
 
+# Over windows that begin and end where those of the downsampled data do, they give what they give over raw samples.
+EXACT_RANGE_FUNCTIONS = frozenset(
+    {
+        "min_over_time",
+        "max_over_time",
+        "sum_over_time",
+        "count_over_time",
+        "present_over_time",
+        "absent_over_time",
+        "rate",
+        "increase",
+        "xrate",
+        "xincrease",
+    }
+)
+
 
 def aggregate_for(func: str) -> int:
     """The kind of ``model.resolution``, or AVERAGE, that the function directly around a selector reads.
@@ -39,6 +55,17 @@ def aggregate_for(func: str) -> int:
     if func in COUNTER_FUNCTIONS:
         return COUNTER
     return AVERAGE
+
+
+def doubt_about(func: str, range_ms: int) -> str:
+    """What to say where the function of a range selector has met downsampled data; "" where it is exact on it."""
+    if range_ms <= 0 or not func or func in EXACT_RANGE_FUNCTIONS:
+        return ""
+    given = "counter values" if aggregate_for(func) == COUNTER else "averages"
+    return (
+        f"PromQL info: {func} is not exact on downsampled data, of which it reads {given};"
+        " max_source_resolution=0s reads raw data"
+    )
 
 
 def requested_aggregates(aggregate: int) -> tuple[int, ...]:

@@ -13,7 +13,13 @@ from pythanos.context import RequestContext
 from pythanos.model.matchers import Matcher
 from pythanos.model.series import LabelColumn, SampleBatch, SeriesBatch
 from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
-from pythanos.query.aggregates import COUNTER_FUNCTIONS, aggregate_for, max_resolution_for, requested_aggregates
+from pythanos.query.aggregates import (
+    COUNTER_FUNCTIONS,
+    aggregate_for,
+    doubt_about,
+    max_resolution_for,
+    requested_aggregates,
+)
 from pythanos.storeapi.batches import SeriesFrame, StoreUsage, StoreWarning
 from pythanos.storeapi.merge import slice_batch, take_series
 from pythanos.storeapi.requests import PartialResponse, QueryHints, SeriesRequest, ShardInfo
@@ -49,13 +55,17 @@ class SelectOptions:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How the chunks of a select become samples: the arguments of ``decode_series``."""
+    """How the chunks of a select become samples: the arguments of ``decode_series``.
+
+    ``doubt``: what to warn of if chunks of downsampled data are among them, "" for nothing.
+    """
 
     mint: int
     maxt: int
     aggregate: int
     algorithm: int
     counter: bool
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,7 @@ class StoreQueryable:
             aggregate_for(hints.func),
             ALGORITHMS[self._options.deduplication] if self._dedups else NAIVE,
             self._dedups and hints.func in COUNTER_FUNCTIONS,
+            doubt_about(hints.func, hints.range_ms) if self._options.max_resolution_ms > 0 else "",
         )
         frames = self._store.series(ctx, self.request(matchers, hints))
         selection = Selection(iter(()))
@@ -156,10 +167,14 @@ def _batches(
     ctx: RequestContext, frames: Iterator[SeriesFrame], decoding: Decoding, selection: Selection
 ) -> Iterator[EncodedSeries]:
     """Batches as they come; warnings, each text once, and the usage of stores are added to the selection's."""
+    doubt = decoding.doubt
     try:
         for frame in frames:
             ctx.check()
             if isinstance(frame, SeriesBatch):
+                if doubt and frame.chunk_aggregate.any():
+                    selection.warnings.append(doubt)
+                    doubt = ""
                 yield EncodedBatch(frame, decoding)
             elif isinstance(frame, StoreWarning) and frame.message not in selection.warnings:
                 selection.warnings.append(frame.message)

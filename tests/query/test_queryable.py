@@ -11,7 +11,7 @@ from pythanos.errors import QueryCanceled
 from pythanos.model.matchers import Matcher, MatchType
 from pythanos.model.resolution import COUNT, COUNTER, MAX, MIN, SUM
 from pythanos.promql.queryable import SelectHints
-from pythanos.query.aggregates import aggregate_for, max_resolution_for, requested_aggregates
+from pythanos.query.aggregates import aggregate_for, doubt_about, max_resolution_for, requested_aggregates
 from pythanos.query.queryable import SelectOptions, StoreQueryable, batch_size_for
 from pythanos.storeapi.batches import StoreWarning
 from pythanos.storeapi.proxy import Endpoint, ProxyMetrics, ProxyStore
@@ -214,3 +214,34 @@ def test_the_usage_of_a_store_is_there_when_a_selection_was_read() -> None:
         selection = StoreQueryable(store, SelectOptions()).select(RequestContext(), (UP,), hints)
         assert len(list(selection.batches)) == 1
         assert [(one.address, one.series, one.samples) for one in selection.usage] == told
+
+
+DOWNSAMPLED = [chunk([(t * 300_000, float(t)) for t in range(12)])._replace(aggregate=kind) for kind in (COUNT, SUM)]
+DOUBT = (
+    "PromQL info: stddev_over_time is not exact on downsampled data, of which it reads averages;"
+    " max_source_resolution=0s reads raw data"
+)
+
+
+@pytest.mark.parametrize(
+    ("func", "range_ms", "chunks", "resolution", "warnings"),
+    [
+        ("stddev_over_time", HOUR_MS, DOWNSAMPLED, 300_000, [DOUBT]),
+        ("stddev_over_time", HOUR_MS, [chunk(A)], 300_000, []),
+        ("stddev_over_time", HOUR_MS, DOWNSAMPLED, 0, []),
+        ("sum_over_time", HOUR_MS, DOWNSAMPLED[1:], 300_000, []),
+        ("sum", 0, DOWNSAMPLED, 300_000, []),
+        ("", 0, DOWNSAMPLED, 300_000, []),
+    ],
+)
+def test_a_function_that_is_not_exact_on_what_was_read_is_told(func, range_ms, chunks, resolution, warnings):
+    """QU-22: what counts is whether downsampled chunks came, not whether they were allowed; once, however many."""
+    store = FakeStore([({"__name__": "up", "n": n}, chunks) for n in "ab"])
+    options = SelectOptions(max_resolution_ms=resolution)
+    assert select(fan_out(store), options, func=func, range_ms=range_ms)[1] == warnings
+
+
+def test_the_doubt_about_a_counter_function_names_what_it_reads():
+    """resets() and irate() read counters from which resets and neighbours are gone."""
+    assert "irate is not exact on downsampled data, of which it reads counter values" in doubt_about("irate", HOUR_MS)
+    assert doubt_about("rate", HOUR_MS) == ""
