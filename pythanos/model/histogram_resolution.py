@@ -48,7 +48,7 @@ def reduce_resolution(columns: HistogramColumns, schema_max: int = EXPONENTIAL_S
         layouts=_with_buckets(layouts, coarse, schema_max),
         bucket_start=target[columns.bucket_start],
         # Added one after another, as floats must be to come out the same.
-        buckets=np.bincount(target[1:] - 1, weights=columns.buckets, minlength=int(target[-1])),
+        buckets=np.bincount(target[1:] - 1, columns.buckets, int(target[-1])).astype(np.float64, copy=False),
         integers=None if columns.integers is None else _reduced(columns.integers, begins),
     )
 
