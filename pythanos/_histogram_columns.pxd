@@ -63,10 +63,13 @@ cdef struct Sink:
     Growing bucket_start
     Growing buckets
     Growing key
+    Growing numbers
     Interner layouts
+    int64_t last        # the layout of the row before
 
 
 cdef bint put_view(Sink* sink, const View* v) noexcept nogil
+cdef bint put_growth(Sink* sink, const View* last, const View* first, double factor, bint compacting) noexcept nogil
 cdef bint put_value(Sink* sink, const Value* h) noexcept nogil
 cdef bint put_nothing(Sink* sink) noexcept nogil
 cdef object columns_of(Sink* sink)

@@ -6,11 +6,11 @@
 import numpy as np
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from pythanos._arena cimport append, intern_bytes, release, release_interner, reserve, seal
 from pythanos._hash cimport xxh64
-from pythanos._histogram_value cimport CUSTOM, Value, View, view_of
+from pythanos._histogram_value cimport CUSTOM, GAUGE, Buckets, Value, View, view_of
 
 from pythanos.errors import CorruptData
 from pythanos.model.histogram import HistogramColumns, HistogramLayouts
@@ -121,41 +121,115 @@ cdef const void* _at(array) except? NULL:
 cdef double _EMPTY = 0
 
 
-cdef bint put_view(Sink* sink, const View* v) noexcept nogil:
-    """Appends a row; False where memory is short."""
+cdef int64_t _layout_of(
+    Sink* sink, const View* v, const int32_t* positive, int64_t ups, const int32_t* negative, int64_t downs
+) noexcept nogil:
+    """The number of the layout of v with these buckets; -1 where memory is short."""
     cdef LayoutKey key
-    cdef Py_ssize_t layout
-    cdef int32_t number
+    cdef int64_t size = sizeof(key) + v.bound_count * 8 + (ups + downs) * 4
+    cdef uint8_t* at
+    sink.key.size = 0
+    if not reserve(&sink.key, size):
+        return -1
     memset(&key, 0, sizeof(key))
     key.zero_threshold, key.schema = v.zero_threshold, v.schema
-    key.positive, key.negative = <int32_t>v.positive.size, <int32_t>v.negative.size
-    key.bounds = <int32_t>v.bound_count
-    sink.key.size = 0
-    if not (
-        append(&sink.key, <const uint8_t*>&key, sizeof(key))
-        and append(&sink.key, <const uint8_t*>v.bounds, v.bound_count * sizeof(double))
-        and append(&sink.key, <const uint8_t*>v.positive.index, v.positive.size * sizeof(int32_t))
-        and append(&sink.key, <const uint8_t*>v.negative.index, v.negative.size * sizeof(int32_t))
+    key.positive, key.negative, key.bounds = <int32_t>ups, <int32_t>downs, <int32_t>v.bound_count
+    at = sink.key.data
+    memcpy(at, &key, sizeof(key))
+    at += sizeof(key)
+    # Empty parts may have no address.
+    if v.bound_count:
+        memcpy(at, v.bounds, v.bound_count * 8)
+        at += v.bound_count * 8
+    if ups:
+        memcpy(at, positive, ups * 4)
+        at += ups * 4
+    if downs:
+        memcpy(at, negative, downs * 4)
+    if sink.layouts.count and sink.layouts.length[sink.last] == size and (
+        memcmp(sink.layouts.bytes.data + sink.layouts.offset[sink.last], sink.key.data, size) == 0
     ):
-        return False
-    layout = intern_bytes(&sink.layouts, sink.key.data, sink.key.size, xxh64(sink.key.data, sink.key.size, 0))
-    if layout < 0:
-        return False
-    number = <int32_t>layout
-    cdef int64_t end = (sink.buckets.size // <int64_t>sizeof(double)) + v.positive.size + v.negative.size
-    if not (
-        append(&sink.count, <const uint8_t*>&v.count, sizeof(double))
-        and append(&sink.zero_count, <const uint8_t*>&v.zero_count, sizeof(double))
-        and append(&sink.sum, <const uint8_t*>&v.sum, sizeof(double))
-        and append(&sink.hint, &v.hint, 1)
-        and append(&sink.layout, <const uint8_t*>&number, sizeof(int32_t))
-        and append(&sink.buckets, <const uint8_t*>v.positive.count, v.positive.size * sizeof(double))
-        and append(&sink.buckets, <const uint8_t*>v.negative.count, v.negative.size * sizeof(double))
-        and append(&sink.bucket_start, <const uint8_t*>&end, sizeof(int64_t))
-    ):
-        return False
+        return sink.last
+    sink.last = intern_bytes(&sink.layouts, sink.key.data, size, xxh64(sink.key.data, size, 0))
+    return sink.last
+
+
+cdef bint _put_row(
+    Sink* sink, int64_t layout, uint8_t hint, double count, double zero_count, double sum, int64_t buckets
+) noexcept nogil:
+    """Appends all of a row but its buckets, for which there is room behind sink.buckets already."""
+    cdef int32_t number = <int32_t>layout
+    cdef int64_t end
+    sink.buckets.size += buckets * <int64_t>sizeof(double)
+    end = sink.buckets.size // <int64_t>sizeof(double)
     sink.size += 1
-    return True
+    return (
+        append(&sink.count, <const uint8_t*>&count, sizeof(double))
+        and append(&sink.zero_count, <const uint8_t*>&zero_count, sizeof(double))
+        and append(&sink.sum, <const uint8_t*>&sum, sizeof(double))
+        and append(&sink.hint, &hint, 1)
+        and append(&sink.layout, <const uint8_t*>&number, sizeof(int32_t))
+        and append(&sink.bucket_start, <const uint8_t*>&end, sizeof(int64_t))
+    )
+
+
+cdef inline double* _room(Sink* sink, int64_t buckets) noexcept nogil:
+    if not reserve(&sink.buckets, buckets * <int64_t>sizeof(double) + 8):
+        return NULL
+    return <double*>(sink.buckets.data + sink.buckets.size)
+
+
+cdef bint put_view(Sink* sink, const View* v) noexcept nogil:
+    """Appends a row; False where memory is short."""
+    cdef int64_t ups = v.positive.size, downs = v.negative.size
+    cdef int64_t layout = _layout_of(sink, v, v.positive.index, ups, v.negative.index, downs)
+    cdef double* out = _room(sink, ups + downs)
+    if layout < 0 or out == NULL:
+        return False
+    if ups:
+        memcpy(out, v.positive.count, ups * sizeof(double))
+    if downs:
+        memcpy(out + ups, v.negative.count, downs * sizeof(double))
+    return _put_row(sink, layout, v.hint, v.count, v.zero_count, v.sum, ups + downs)
+
+
+cdef int64_t _put_side(
+    const Buckets* last, const Buckets* first, double factor, bint compacting, double* out, int32_t* index
+) noexcept nogil:
+    """(last - first) * factor of each bucket, or of those that differ; returns how many."""
+    cdef int64_t i, kept = 0
+    cdef double grown
+    if not compacting:
+        for i in range(last.size):
+            out[i] = (last.count[i] - first.count[i]) * factor
+        return last.size
+    for i in range(last.size):
+        grown = last.count[i] - first.count[i]
+        out[kept] = grown * factor
+        index[kept] = last.index[i]
+        kept += grown != 0
+    return kept
+
+
+cdef bint put_growth(Sink* sink, const View* last, const View* first, double factor, bint compacting) noexcept nogil:
+    """Appends (last - first) * factor, a gauge, of two histograms of one layout; False where memory is short."""
+    cdef int64_t total = last.positive.size + last.negative.size, ups, downs, layout
+    cdef double* out = _room(sink, total)
+    cdef int32_t* index
+    sink.numbers.size = 0
+    if out == NULL or not reserve(&sink.numbers, (total + 1) * <int64_t>sizeof(int32_t)):
+        return False
+    index = <int32_t*>sink.numbers.data
+    ups = _put_side(&last.positive, &first.positive, factor, compacting, out, index)
+    downs = _put_side(&last.negative, &first.negative, factor, compacting, out + ups, index + ups)
+    if compacting:
+        layout = _layout_of(sink, last, index, ups, index + ups, downs)
+    else:
+        layout = _layout_of(sink, last, last.positive.index, ups, last.negative.index, downs)
+    return layout >= 0 and _put_row(
+        sink, layout, GAUGE, (last.count - first.count) * factor, (last.zero_count - first.zero_count) * factor,
+        (last.sum - first.sum) * factor, ups + downs,
+    )
 
 
 cdef bint put_value(Sink* sink, const Value* h) noexcept nogil:
@@ -180,8 +254,9 @@ cdef void release_sink(Sink* sink) noexcept nogil:
     release(&sink.bucket_start)
     release(&sink.buckets)
     release(&sink.key)
+    release(&sink.numbers)
     release_interner(&sink.layouts)
-    sink.size = 0
+    sink.size = sink.last = 0
 
 
 cdef object _sealed(Growing* growing, dtype):

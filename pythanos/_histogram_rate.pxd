@@ -55,6 +55,7 @@ cdef struct Work:
     Running running
     Sink sink
     uint16_t said
+    bint loose          # empty buckets may stay in results
 
 
 cdef inline View member(const Train* s, int64_t j) noexcept nogil:
@@ -167,52 +168,78 @@ cdef inline int increase(Train* s, int64_t lo, int64_t hi, bint counter, Work* w
     return found
 
 
-cdef inline int histogram_rate(
-    Train* s, int64_t lo, int64_t hi, int64_t begin, int64_t end, bint counter, double seconds, Work* w
+cdef inline double growth_factor(
+    const Train* s, int64_t lo, int64_t hi, int64_t begin, int64_t end, bint counter, int64_t started, double first,
+    double increase, double seconds,
 ) noexcept nogil:
-    """rate (`seconds` of the range), increase or delta (0) of the samples [lo, hi), at least one, into w.sum."""
-    cdef View first = member(s, lo)
-    cdef int64_t intervals = hi - 1 - lo, started = s.starts[lo] if s.starts != NULL and counter else 0
+    """What an increase from `first` is multiplied by: it is extrapolated to the range, and divided by its `seconds`.
+
+    `started`: when the counter is known to have been zero inside the range, or 0.
+    """
+    cdef int64_t intervals = hi - 1 - lo
     cdef double to_start = <double>(s.times[lo] - begin) / 1000, to_end = <double>(end - s.times[hi - 1]) / 1000
     cdef double sampled = <double>(s.times[hi - 1] - s.times[lo]) / 1000, to_zero, factor = 1
     cdef double average = sampled / intervals if intervals else 0, threshold = average * 1.1
-    cdef int found = GIVES_VALUE
-    if intervals:
-        found = increase(s, lo, hi, counter, w)
-        if found != GIVES_VALUE:
-            return found
-    if started != 0 and begin < started < s.times[lo]:
-        # The counter is known to have been zero inside the range: nothing is guessed to the left of it.
+    if started:
+        # Nothing is guessed to the left of it.
         to_start = 0
         sampled = <double>(s.times[hi - 1] - started) / 1000
-        if not intervals:
-            if not set_value(&w.sum, &first):
-                return LACKS_MEMORY
-        else:
-            found = add_value(&w.sum, &first, False, False, &w.spare)
-            if found & NO_MEMORY:
-                return LACKS_MEMORY
-            if found & INCOMPATIBLE:
-                w.said |= SAID_MIXED_SCHEMAS
-                return GIVES_NOTHING
-            if found & RECONCILED:
-                w.said |= SAID_RECONCILED_ADD
-    elif not intervals:
-        return GIVES_NOTHING
     else:
         if to_start >= threshold:
             to_start = average / 2
-        if counter and w.sum.count > 0 and first.count >= 0:
-            to_zero = sampled * (first.count / w.sum.count)
+        if counter and increase > 0 and first >= 0:
+            to_zero = sampled * (first / increase)
             if to_zero < to_start:
                 to_start = to_zero
     if to_end >= threshold:
         to_end = average / 2
     if sampled != 0:
         factor = (sampled + to_start + to_end) / sampled
-    if seconds:
-        factor /= seconds
-    multiply(&w.sum, factor)
+    return factor / seconds if seconds else factor
+
+
+cdef inline bint is_plain(const Train* s, int64_t lo, int64_t hi) noexcept nogil:
+    """Whether a window of counters is without resets, gauges, start times and changes of the layout."""
+    cdef int64_t j
+    if not s.uniform or s.gauges or s.starts != NULL or hi - lo < 2:
+        return False
+    if s.resets:
+        for j in range(lo + 1, hi):
+            if s.reset[j]:
+                return False
+    return True
+
+
+cdef inline int histogram_rate(
+    Train* s, int64_t lo, int64_t hi, int64_t begin, int64_t end, bint counter, double seconds, Work* w
+) noexcept nogil:
+    """rate (`seconds` of the range), increase or delta (0) of the samples [lo, hi), at least one, into w.sum."""
+    cdef View first = member(s, lo)
+    cdef int64_t started = s.starts[lo] if s.starts != NULL and counter else 0
+    cdef int found = GIVES_VALUE
+    cdef double increased
+    if not begin < started < s.times[lo]:
+        started = 0
+    if hi - lo > 1:
+        found = increase(s, lo, hi, counter, w)
+    elif started == 0:
+        found = GIVES_NOTHING
+    if found != GIVES_VALUE:
+        return found
+    increased = w.sum.count
+    if started and hi - lo == 1:
+        if not set_value(&w.sum, &first):
+            return LACKS_MEMORY
+    elif started:
+        found = add_value(&w.sum, &first, False, False, &w.spare)
+        if found & NO_MEMORY:
+            return LACKS_MEMORY
+        if found & INCOMPATIBLE:
+            w.said |= SAID_MIXED_SCHEMAS
+            return GIVES_NOTHING
+        if found & RECONCILED:
+            w.said |= SAID_RECONCILED_ADD
+    multiply(&w.sum, growth_factor(s, lo, hi, begin, end, counter, started, first.count, increased, seconds))
     return GIVES_VALUE
 
 

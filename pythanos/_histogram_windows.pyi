@@ -29,4 +29,5 @@ def histogram_rows(
     range_ms: int,
     sizes: NDArray[np.int64],
     start_timestamps: NDArray[np.int64] | None = None,
+    loose: bool = False,
 ) -> tuple[NDArray[np.int64], HistogramColumns, NDArray[np.uint16], int, int]: ...

@@ -18,11 +18,11 @@ from pythanos._histogram_accumulate cimport (
     add_mean, add_sum, clear_running, finish_running, release_running, result_flags,
 )
 from pythanos._histogram_add cimport INCOMPATIBLE, RECONCILED, RESET_COLLISION
-from pythanos._histogram_columns cimport HistogramReader, columns_of, put_value, release_sink
+from pythanos._histogram_columns cimport HistogramReader, columns_of, put_growth, put_value, release_sink
 from pythanos._histogram_rate cimport (
     GIVES_NOTHING, GIVES_VALUE, LACKS_MEMORY, SAID_COLLISION, SAID_IGNORED, SAID_MIXED, SAID_MIXED_SCHEMAS,
     SAID_NOT_COUNTER, SAID_NOT_GAUGE, SAID_OVERLAP, SAID_RECONCILED_ADD, SAID_RECONCILED_AGG, SAID_RECONCILED_SUB,
-    Train, Work, find_resets, histogram_rate, last_difference, member,
+    Train, Work, find_resets, growth_factor, histogram_rate, is_plain, last_difference, member,
 )
 from pythanos._histogram_reset cimport is_equal
 from pythanos._histogram_value cimport View, release_value
@@ -132,6 +132,15 @@ cdef int _total(Train* h, const Window* w, bint mean, Work* work) noexcept nogil
     return GIVES_VALUE
 
 
+cdef bint _put_plain(Train* h, const Window* w, double seconds, Work* work) noexcept nogil:
+    """rate or increase of a plain window; False where memory is short."""
+    cdef View first = member(h, w.hlo), last = member(h, w.hhi - 1)
+    cdef double factor = growth_factor(
+        h, w.hlo, w.hhi, w.begin, w.end, True, 0, first.count, last.count - first.count, seconds
+    )
+    return put_growth(&work.sink, &last, &first, factor, not work.loose)
+
+
 cdef bint _answer(
     int function, const Floats* f, Train* h, const Window* w, double seconds, Work* work, double* value, int64_t* row
 ) noexcept nogil:
@@ -166,6 +175,9 @@ cdef bint _answer(
         work.said |= SAID_MIXED
     elif function == SUM or function == AVG:
         found = _total(h, w, function == AVG, work)
+    elif function != DELTA and is_plain(h, w.hlo, w.hhi):
+        row[0] = work.sink.size
+        return _put_plain(h, w, seconds if function == RATE else 0, work)
     else:
         found = histogram_rate(
             h, w.hlo, w.hhi, w.begin, w.end, function != DELTA, seconds if function == RATE else 0, work
@@ -304,13 +316,14 @@ def histogram_rows(
     int64_t range_ms,
     const int64_t[::1] sizes,
     const int64_t[::1] start_timestamps=None,
+    bint loose=False,
 ):
     """Puts the windows of a range function right that hold native histograms.
 
     ``samples`` is the SampleBatch whose floats gave ``out`` (float64[n, steps], written to); its histograms are rows
     ``row`` (int64[h]) of ``columns`` at ``timestamps`` (int64[h] ms, rising in a series), cut into series by ``start``
     (int64[n + 1]). ``sizes`` int64: as how many samples each row of ``columns`` counts. ``start_timestamps`` int64[h]
-    where they are to be used; those of the floats are used if ``samples`` has them.
+    where they are to be used; those of the floats are used if ``samples`` has them. ``loose``: results may hold empty buckets, for receivers that take them out.
 
     Returns (row int64[n, steps], HistogramColumns, said uint16[n, steps], scanned, read): the histograms that the
     windows gave, -1 for none, in new columns or, of first_over_time and last_over_time, in ``columns``; what the
@@ -344,6 +357,7 @@ def histogram_rows(
     if n == 0 or w.steps == 0:
         return rows, columns, marks, 0, 0
     memset(&work, 0, sizeof(work))
+    work.loose = loose
     h.rows = &reader.rows
     cdef void* block = _scratch(
         &f, &h, _longest(fstart, ftimes.shape[0]), _longest(start, row.shape[0]), fstarts is not None, started

@@ -26,7 +26,7 @@ from pythanos.promql.operators.extended.ranges import ExtendedRangeScan
 from pythanos.promql.operators.extended.smoothed import SmoothedScan
 from pythanos.promql.operators.histograms.figures import FIGURES, HistogramFigures
 from pythanos.promql.operators.operator import Evaluation, ScalarOperator, VectorOperator
-from pythanos.promql.operators.ranges import RangeScan, SubqueryRange, subquery_steps
+from pythanos.promql.operators.ranges import RangeOperator, RangeScan, SubqueryRange, subquery_steps
 from pythanos.promql.operators.rank import RANKS, CountValues, Quantile, Ranking
 from pythanos.promql.operators.relabel import LabelJoin, LabelReplace, Relabel, Sorted, SortedByLabel
 from pythanos.promql.operators.scalar import (
@@ -239,6 +239,8 @@ class OperatorBuilder:
 
     def _aggregate(self, node: Aggregate, steps: Steps) -> VectorOperator:
         operand = self.vector(node.expr, steps)
+        if node.op in ("sum", "avg") and isinstance(operand, RangeOperator):
+            operand.loose = True
         if node.op in KINDS:
             return Aggregation(self.evaluation, node, operand)
         if node.op == "count_values" and isinstance(node.param, Text):

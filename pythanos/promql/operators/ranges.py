@@ -76,6 +76,8 @@ class RangeOperator:
         self.parameters: tuple[NDArray[np.float64], ...] = ()
         self.names = Names.GONE
         self.known_name = ""
+        # Set by a receiver that takes empty buckets out of histograms itself.
+        self.loose = False
         self._hashes: list[NDArray[np.uint64]] = []
 
     def prepare(self) -> None:
@@ -131,7 +133,9 @@ class RangeOperator:
         # Prometheus puts a remark at the first argument, which of a quantile is not the range.
         quantile = self.function.kernel is Function.QUANTILE
         kernel, position = self.function.kernel, self.scalar_position if quantile else self.position
-        results = histogram_windows(kernel, samples, histograms, block.values, self.ends, self.range_ms)
+        results = histogram_windows(
+            kernel, samples, histograms, block.values, self.ends, self.range_ms, loose=self.loose
+        )
         block.histograms = results.histograms
         block.scanned += results.scanned
         block.read += results.read

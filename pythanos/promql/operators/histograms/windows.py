@@ -76,11 +76,13 @@ def histogram_windows(
     values: NDArray[np.float64],
     ends: Steps,
     range_ms: int,
+    *,
+    loose: bool = False,
 ) -> WindowResults:
     """A range function over windows that may hold histograms.
 
     values: float64[n, steps], what the floats of ``samples`` gave; changed where histograms matter. Start timestamps of
-    ``samples`` are used if there are any.
+    ``samples`` are used if there are any. loose: empty buckets may stay, which is faster.
     """
     row, columns, said, scanned, read = _histogram_windows.histogram_rows(
         kernel,
@@ -95,6 +97,7 @@ def histogram_windows(
         range_ms=range_ms,
         sizes=sample_sizes(histograms.columns),
         start_timestamps=histograms.start_timestamps,
+        loose=loose,
     )
     return WindowResults(referred(row, columns), said, scanned, read)
 
