@@ -88,6 +88,9 @@ class IndexHeader(LabelTables):
             raise CorruptData(file, 6, "place of the postings offset table is not that of the index")
         symbols = SymbolTable(data, symbols_at, version=index_version, file_start=INDEX_START_SIZE, file=file)
         super().__init__(index_version, symbols, PostingsTable(data, table_at, lists_end, file=file))
+        if isinstance(data, mmap.mmap):
+            # The checksums touched every page; those that are used come back from the page cache.
+            data.madvise(mmap.MADV_DONTNEED)
 
     def close(self) -> None:
         """After this the header must not be used; what was taken from it stays usable."""
