@@ -37,7 +37,7 @@ cdef struct Window:
 cdef void _check(const int64_t[::1] start, Py_ssize_t rows, Py_ssize_t samples) except *:
     """Raises ValueError for a start column that does not fit the samples or the rows."""
     cdef Py_ssize_t i
-    if start.shape[0] != rows + 1 or start[0] < 0 or start[rows] > samples:
+    if rows < 0 or start.shape[0] != rows + 1 or start[0] < 0 or start[rows] > samples:
         raise ValueError("start does not fit the samples")
     for i in range(rows):
         if start[i + 1] < start[i]:

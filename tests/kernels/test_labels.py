@@ -180,6 +180,29 @@ def test_concatenation_keeps_rows_and_hashes(parts):
     assert whole.hash.tolist() == expected.hash.tolist()
 
 
+@given(columns)
+def test_sampling_hashes_are_those_of_prometheus_string_labels(sets):
+    def text(value: bytes) -> bytes:
+        size = len(value)
+        return (bytes([size]) if size < 255 else b"\xff" + size.to_bytes(3, "little")) + value
+
+    expected = [
+        xxhash.xxh64(b"".join(text(part) for pair in pairs(labels) for part in pair)).intdigest() for labels in sets
+    ]
+    assert _labels.sampling_hashes(_labels.labels_from_dicts(sets)).tolist() == expected
+
+
+def test_sampling_hashes_are_those_that_prometheus_gives():
+    sets = [{}, *({"__name__": "a", "l": "x" * size} for size in (1, 254, 255, 70_000))]
+    assert _labels.sampling_hashes(_labels.labels_from_dicts(sets)).tolist() == [
+        17241709254077376921,
+        10783262904697411659,
+        6068148865148046221,
+        15151109151093454858,
+        8952947491610731965,
+    ]
+
+
 @given(columns, name_tuples, st.booleans(), st.integers(1, 5))
 def test_shards_are_chosen_as_thanos_does(sets, names, by, total):
     """QU-28: a row belongs to the shard of XXH64 over `name 0xFF value 0xFF` of its sharding labels."""
@@ -201,6 +224,7 @@ OPERATIONS = {
     "value_index": functools.partial(_labels.value_index, name="zz"),
     "names_of": _labels.names_of,
     "set_label": functools.partial(_labels.set_label, name="m", values="1"),
+    "sampling_hashes": _labels.sampling_hashes,
     "shard_mask": functools.partial(_labels.shard_mask, names=("a",), by=False, total=2, index=0),
 }
 
