@@ -1,10 +1,11 @@
 """The series entries of an index, decoded to columns.
 
 Design: the chunk part of an entry is read before its labels are written, because an entry without a chunk in range needs
-no labels. Parsed entries wait in groups of 32, so that the symbols they name are in the cache when they are copied. A
-label is written from the wire bytes of the same (name, value) references in an earlier series where a small
-direct-mapped memo still knows them: neighbours in label order share most labels. Symbols are sorted, so whether an
-external label belongs before a series label is a comparison of references. Format: docs/formats/index.md.
+no labels. Parsed entries wait in groups of 32, so that the symbols they name are in the cache when they are copied. The
+labels that a series begins with as the one before it did are copied in one piece; each other one is written from the wire
+bytes of the same (name, value) references in an earlier series where a small direct-mapped memo still knows them, as
+neighbours in label order share most labels. Symbols are sorted, so whether an external label belongs before a series
+label, and whether the series rise, is a comparison of references. Format: docs/formats/index.md.
 """
 
 import numpy as np
@@ -38,6 +39,8 @@ cdef enum:
     MEMO_BITS = 11
     MEMO_BITS_MIN = 6
     SLACK = 64
+    # Labels of a series that are compared with those of the one before.
+    COMPARED = 64
 
 cdef struct Part:
     const uint8_t* data
@@ -57,6 +60,16 @@ cdef struct Memo:
     uint32_t value
     int64_t offset
     Py_ssize_t size
+
+
+cdef struct Before:
+    # The labels of the last series, as many as are compared: their references, how far each reached into the block, and
+    # how many external labels stood there by then. `labels` is -1 before the first.
+    uint64_t refs[2 * COMPARED]
+    int64_t end[COMPARED]
+    Py_ssize_t external[COMPARED]
+    Py_ssize_t labels
+    int64_t start
 
 
 cdef enum:
@@ -90,6 +103,8 @@ cdef struct Decoding:
     Py_ssize_t drops
     Memo* memo
     int memo_shift
+    Before before
+    bint rising
     int64_t mint
     int64_t maxt
     bint skip_chunks
@@ -178,13 +193,36 @@ cdef bint put_symbols(Decoding* d, uint64_t name_ref, uint64_t value_ref) noexce
     return True
 
 
+cdef Py_ssize_t shared_labels(Decoding* d, const uint64_t* refs, Py_ssize_t count) noexcept nogil:
+    """With how many labels of the last series this one begins; notes where the two do not rise."""
+    cdef Before* before = &d.before
+    cdef Py_ssize_t i = 0, most = min(count, before.labels, <Py_ssize_t>COMPARED)
+    while i < most and refs[2 * i] == before.refs[2 * i] and refs[2 * i + 1] == before.refs[2 * i + 1]:
+        i += 1
+    if before.labels >= 0 and (
+        i >= most
+        or refs[2 * i] < before.refs[2 * i]
+        or (refs[2 * i] == before.refs[2 * i] and refs[2 * i + 1] < before.refs[2 * i + 1])
+    ):
+        d.rising = False
+    return i if i > 0 else 0
+
+
 cdef bint put_labels(Decoding* d, const uint64_t* refs, Py_ssize_t count) noexcept nogil:
     """Writes one label block: the series' labels without the dropped ones, external labels in their places."""
-    cdef Py_ssize_t i, k, next_external = 0, start = d.labels.size
+    cdef Py_ssize_t i, k, next_external = 0, start = d.labels.size, shared = shared_labels(d, refs, count)
+    cdef Before* before = &d.before
     cdef uint64_t name
     cdef External* e
     cdef bint skip
-    for i in range(count):
+    if shared:
+        if not reserve(&d.labels, before.end[shared - 1] + SLACK):
+            return fail(d, NULL)
+        memcpy(d.labels.data + start, d.labels.data + before.start, before.end[shared - 1])
+        d.labels.size += before.end[shared - 1]
+        next_external = before.external[shared - 1]
+    before.start, before.labels = start, count
+    for i in range(shared, count):
         name = refs[2 * i]
         skip = False
         while next_external < d.externals and name >= d.external[next_external].before:
@@ -200,6 +238,9 @@ cdef bint put_labels(Decoding* d, const uint64_t* refs, Py_ssize_t count) noexce
                 skip = True
         if not skip and not put_symbols(d, name, refs[2 * i + 1]):
             return False
+        if i < COMPARED:
+            before.refs[2 * i], before.refs[2 * i + 1] = name, refs[2 * i + 1]
+            before.end[i], before.external[i] = d.labels.size - start, next_external
     while next_external < d.externals:
         e = &d.external[next_external]
         if not append(&d.labels, e.block, e.size):
@@ -409,6 +450,7 @@ cdef object entries_of(Decoding* d):
         chunk_ref=column(d, CHUNK_REF, np.uint64),
         refetch=column(d, REFETCH, np.int64),
         refetch_length=column(d, REFETCH_LENGTH, np.int64),
+        rising=d.rising,
     )
 
 
@@ -474,6 +516,7 @@ def decode_series(
             lent[i].size = buffers[i].len
         d.symbols = &symbols.symbols
         d.mint, d.maxt, d.skip_chunks, d.check_crc = mint, maxt, skip_chunks, check_crc
+        d.before.labels, d.rising = -1, True
         prepare(&d, external, drop, n)
         i = 0
         with nogil:

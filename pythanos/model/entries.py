@@ -19,8 +19,9 @@ class SeriesEntries:
     chunk rows [chunk_start[i], chunk_start[i + 1]), ordered by mint. chunk_mint, chunk_maxt: int64[m] ms, both inside
     the chunk; chunk_ref: uint64[m], segment index << 32 | byte offset. refetch: int64[r], entries that ran past the
     end of their part; refetch_length: int64[r] bytes, how long a range from the start of the entry has to be. The
-    other columns lack these entries: fetch them, add them as parts, decode again. Arrays and arena are never written
-    after the entries were made.
+    other columns lack these entries: fetch them, add them as parts, decode again. rising: the series' own labels,
+    before external ones came in, are known to be in label order, none the beginning of the next. Arrays and arena are
+    never written after the entries were made.
     """
 
     rows: NDArray[np.int64]
@@ -31,6 +32,7 @@ class SeriesEntries:
     chunk_ref: NDArray[np.uint64]
     refetch: NDArray[np.int64]
     refetch_length: NDArray[np.int64]
+    rising: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,4 +56,6 @@ class SeriesEntries:
             self.chunk_ref[chunks],
             self.refetch,
             self.refetch_length,
+            # What stands between a label set and one that it begins begins with it too, so some of them rise as all do.
+            self.rising,
         )

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -148,6 +149,31 @@ class TestDecodeSeries:
         found = decode_series(data, places(data, series, symbols), symbols, 100, 899)
         assert found.rows.tolist() == list(range(100, 900))
         assert found.labels.block(37) == reference.label_block(series[137].labels)
+
+    @given(blocks(), st.data())
+    def test_rising_says_that_the_series_rise_and_none_begins_the_next(self, series, data_of):
+        """Then external labels cannot change their order, wherever they go."""
+        data = reference.index(series)
+        symbols = SymbolTable(data, 5)
+        order = data_of.draw(st.just(range(len(series))) | st.permutations(range(len(series))))
+        found = decode_series(data, places(data, series, symbols)[list(order)], symbols, *EVER)
+        keys = [sorted(series[row].labels.items()) for row in order]
+        assert found.rising == all(a < b and b[: len(a)] != a for a, b in pairwise(keys))
+
+    @pytest.mark.parametrize("shared", [0, 1, 62, 63, 64, 65, 80])
+    def test_series_of_very_many_labels_come_out_whole(self, shared):
+        """Also where they share more than is compared; what is not known to rise is not said to."""
+        common = {b"a%03d" % i: b"x" * (i % 7 + 1) for i in range(shared)}
+        tails = [{b"b": b"1", b"c%d" % i: b"2"} for i in range(3)]
+        series = [Series({**common, **tail}, [(0, 1, 8)]) for tail in tails]
+        data = reference.index(series)
+        symbols = SymbolTable(data, 5)
+        external = reference.label_block({b"a0005": b"e", b"b0": b"f"})
+        found = decode_series(data, places(data, series, symbols), symbols, *EVER, external=external)
+        for i, one in enumerate(series):
+            merged = {**one.labels, b"a0005": b"e", b"b0": b"f"}
+            assert found.labels.block(i) == reference.label_block(merged)
+        assert found.rising == (shared < 63)
 
     def test_refetch_length_is_the_whole_entry(self):
         body = reference.entry_body(Series({b"a": b"b"}, [(0, 1, 2)]), {b"a": 0, b"b": 1})

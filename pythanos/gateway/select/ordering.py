@@ -37,7 +37,7 @@ def in_label_order(batches: Iterable[SeriesEntries]) -> Iterator[SeriesEntries]:
         if held is None:
             held = batch
             continue
-        if _labels.is_sorted(held.labels) and _labels.compare(held.labels, len(held) - 1, batch.labels, 0) <= 0:
+        if _sorted_in_itself(held) and _labels.compare(held.labels, len(held) - 1, batch.labels, 0) <= 0:
             yield held
             held = batch
             continue
@@ -45,7 +45,11 @@ def in_label_order(batches: Iterable[SeriesEntries]) -> Iterator[SeriesEntries]:
         if len(ready):
             yield ready
     if held is not None:
-        yield held if _labels.is_sorted(held.labels) else held.take(_labels.sort_order(held.labels))
+        yield held if _sorted_in_itself(held) else held.take(_labels.sort_order(held.labels))
+
+
+def _sorted_in_itself(entries: SeriesEntries) -> bool:
+    return entries.rising or _labels.is_sorted(entries.labels)
 
 
 def _settled(entries: SeriesEntries) -> tuple[SeriesEntries, SeriesEntries]:
