@@ -90,8 +90,8 @@ class BucketFunction:
         native, block = _kinds(block)
         bounds, good = self._bounds(block.labels, found)
         block = block if good.all() else block.take(good)
-        histogram, labels = _labels.distinct(_labels.drop_labels(block.labels, ("le",)))
-        labels = _labels.drop_labels(block.labels.take(labels), ("le",))
+        histogram, first = _labels.distinct(_labels.drop_labels(block.labels, ("le",)))
+        labels = _labels.drop_labels(block.labels.take(first), ("le",))
         order, start = _ordered(histogram, bounds[good], len(labels))
         if native is not None:
             self._refuse_both_kinds(native, block, histogram, labels, found)
