@@ -114,19 +114,31 @@ cdef inline void put_row(
 cdef inline void put_integer_buckets(RowColumns* out, const DeltaState* buckets, const Extent* e) noexcept nogil:
     """Absolute counts from the differences between neighbours; the negative ones start anew at zero."""
     cdef uint64_t total = 0
-    cdef int64_t i
-    for i in range(e.positive + e.negative):
-        total = buckets[i].value if i == e.positive else total + buckets[i].value
-        out.buckets[out.bucket] = <double><int64_t>total
-        if out.exact_buckets != NULL:
-            out.exact_buckets[out.bucket] = <int64_t>total
-        out.bucket += 1
+    cdef int64_t i, width = e.positive + e.negative, positive = e.positive
+    cdef double* counts = out.buckets + out.bucket
+    cdef int64_t* exact
+    for i in range(positive):
+        total += buckets[i].value
+        counts[i] = <double><int64_t>total
+    total = 0
+    for i in range(positive, width):
+        total += buckets[i].value
+        counts[i] = <double><int64_t>total
+    if out.exact_buckets != NULL:
+        exact = out.exact_buckets + out.bucket
+        for i in range(width):
+            total = buckets[i].value if i == positive or i == 0 else total + buckets[i].value
+            exact[i] = <int64_t>total
+    out.bucket += width
 
 
 cdef int64_t decode_integers(
-    BitReader* r, const Extent* e, StartState* starts, int64_t capacity, DeltaState* buckets, RowColumns* out
+    BitReader* from_here, const Extent* e, StartState* starts, int64_t capacity, DeltaState* buckets, RowColumns* out
 ) noexcept nogil:
     """The samples of an integer histogram chunk. `buckets` is scratch for one row. 0 or a fault."""
+    # A copy that nothing else can point at, so that it stays in registers.
+    cdef BitReader own = from_here[0]
+    cdef BitReader* r = &own
     cdef DeltaState t, count, zero_count
     cdef XorState sum
     cdef uint64_t before = 0

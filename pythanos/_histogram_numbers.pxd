@@ -41,15 +41,15 @@ cdef inline void step(BitReader* r, DeltaState* d) noexcept nogil:
 
 cdef inline void step_all(BitReader* r, DeltaState* numbers, int64_t n) noexcept nogil:
     """Most numbers go on as they did, at a zero bit each: runs of them are taken at once."""
-    cdef int64_t k = 0, j, run
+    cdef int64_t k = 0
     while k < n:
-        run = take_zeros(r, n - k)
-        for j in range(k, k + run):
-            numbers[j].value += numbers[j].delta
-        k += run
+        k += take_zeros(r, n - k)
         if k < n:
-            step(r, &numbers[k])
+            numbers[k].delta += <uint64_t>read_varbit_int(r)
             k += 1
+    # Apart from the reading, which is a chain of branches, this is one run of additions.
+    for k in range(n):
+        numbers[k].value += numbers[k].delta
 
 
 cdef inline bint read_all(BitReader* r, XorState* numbers, int64_t n) noexcept nogil:

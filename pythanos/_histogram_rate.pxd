@@ -41,6 +41,7 @@ cdef struct Train:
     int64_t* row
     int64_t* times
     int64_t* starts
+    int64_t* worth          # [j]: as how many samples those before j count
     uint8_t* reset
     bint gauges         # whether any is a gauge
     bint resets         # whether any was reset

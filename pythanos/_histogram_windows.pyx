@@ -214,16 +214,19 @@ cdef void _load_floats(
 
 
 cdef void _load_histograms(
-    Train* h, const int64_t[::1] times, const int64_t[::1] row, const int64_t[::1] starts, int64_t begin, int64_t end
+    Train* h, const int64_t[::1] times, const int64_t[::1] row, const int64_t[::1] starts, const int64_t[::1] sizes,
+    int64_t begin, int64_t end,
 ) noexcept nogil:
     cdef int64_t i
     h.size = 0
+    h.worth[0] = 0
     for i in range(begin, end):
         if not absent(h.rows.sum[row[i]]):
             h.times[h.size] = times[i]
             h.row[h.size] = row[i]
             if h.starts != NULL:
                 h.starts[h.size] = starts[i]
+            h.worth[h.size + 1] = h.worth[h.size] + sizes[row[i]]
             h.size += 1
 
 
@@ -244,12 +247,13 @@ cdef inline void _move(const int64_t* times, int64_t size, int64_t limit, int64_
 
 
 cdef bint _series(
-    int function, const Floats* f, Train* h, const Windows* windows, const int64_t[::1] sizes, Work* work, double* out,
-    int64_t* row, uint16_t* said, int64_t* scanned, int64_t* read,
+    int function, const Floats* f, Train* h, const Windows* windows, Work* work, double* out, int64_t* row,
+    uint16_t* said, int64_t* scanned, int64_t* read,
 ) noexcept nogil:
     """One row of results. `scanned` and `read` count the samples that histograms are worth."""
     cdef Window w
-    cdef int64_t k, j, seen = 0
+    cdef int64_t k, seen = 0
+    cdef double seconds = range_seconds(windows)
     memset(&w, 0, sizeof(w))
     if function == CHANGES:
         _find_changes(h)
@@ -263,13 +267,11 @@ cdef bint _series(
         _move(h.times, h.size, w.begin, &w.hlo)
         _move(h.times, h.size, w.end, &w.hhi)
         if w.hhi > w.hlo:
-            for j in range(w.hlo, w.hhi):
-                scanned[0] += sizes[h.row[j]]
-                if j >= seen:
-                    read[0] += sizes[h.row[j]]
+            scanned[0] += h.worth[w.hhi] - h.worth[w.hlo]
+            read[0] += h.worth[w.hhi] - h.worth[max(w.hlo, seen)]
             seen = max(seen, w.hhi)
             work.said = 0
-            if not _answer(function, f, h, &w, range_seconds(windows), work, &out[k], &row[k]):
+            if not _answer(function, f, h, &w, seconds, work, &out[k], &row[k]):
                 return False
             said[k] = work.said
         w.end += windows.end_step
@@ -279,7 +281,7 @@ cdef bint _series(
 cdef void* _scratch(
     Floats* f, Train* h, int64_t floats, int64_t histograms, bint floats_started, bint started
 ) except NULL:
-    cdef int64_t words = 3 * floats + 4 * histograms
+    cdef int64_t words = 3 * floats + 5 * histograms + 1
     cdef int64_t* block = <int64_t*>malloc(words * 8 + 64)
     if block == NULL:
         raise MemoryError
@@ -289,7 +291,8 @@ cdef void* _scratch(
     h.times = block + 3 * floats
     h.row = h.times + histograms
     h.starts = h.row + histograms if started else NULL
-    h.reset = <uint8_t*>(h.row + 2 * histograms)
+    h.worth = h.row + 2 * histograms
+    h.reset = <uint8_t*>(h.worth + histograms + 1)
     return block
 
 
@@ -364,12 +367,12 @@ def histogram_rows(
     )
     with nogil:
         for i in range(n):
-            _load_histograms(&h, timestamps, row, start_timestamps, start[i], start[i + 1])
+            _load_histograms(&h, timestamps, row, start_timestamps, sizes, start[i], start[i + 1])
             if h.size == 0:
                 continue
             _load_floats(&f, ftimes, fvalues, fstarts, fstart[i], fstart[i + 1])
             good = _series(
-                function, &f, &h, &w, sizes, &work, &out[i, 0], &found[i, 0], &said[i, 0], &scanned, &read
+                function, &f, &h, &w, &work, &out[i, 0], &found[i, 0], &said[i, 0], &scanned, &read
             )
             if not good:
                 break
