@@ -39,7 +39,9 @@ def build_plan(expr: ast.Expr, subquery_step_ms: int) -> Node:
     ``subquery_step_ms`` is the default step of subqueries. Raises NotSupported for what is parsed but not evaluated.
     """
     # Optimizers and operators may recurse through any plan, so a deep tree is made flat where it can be.
-    return _plan(expr, _Shape(subquery_step_ms, ast.depth(expr) > DEPTH_MAX))
+    # A level takes a character at least, and preprocessing may have doubled them.
+    deep = 2 * (expr.end - expr.start) > DEPTH_MAX and ast.depth(expr) > DEPTH_MAX
+    return _plan(expr, _Shape(subquery_step_ms, deep))
 
 
 def _plan(expr: ast.Expr, shape: _Shape) -> Node:

@@ -7,7 +7,7 @@ from functools import partial
 
 from pythanos.promql.plan.nodes import Binary, Call, Node, Select, Subquery, map_children
 
-_STATISTICS = frozenset({"histogram_count", "histogram_sum", "histogram_avg"})
+STATISTICS = frozenset({"histogram_count", "histogram_sum", "histogram_avg"})
 _OF_BUCKETS = frozenset({"histogram_quantile", "histogram_quantiles", "histogram_fraction"})
 
 
@@ -23,13 +23,14 @@ def skip_buckets(plan: Node) -> Node:
 def _mark(node: Node, *, counted: bool, closed: bool) -> Node:
     match node:
         case Select():
-            return replace(node, statistics=counted and not closed)
+            wanted = counted and not closed
+            return node if node.statistics is wanted else replace(node, statistics=wanted)
         case Subquery():
             closed = True
         case Call(function=name) if name in _OF_BUCKETS:
             closed = True
         case Binary(op="</" | ">/"):
             closed = True
-        case Call(function=name) if name in _STATISTICS:
+        case Call(function=name) if name in STATISTICS:
             counted = True
     return map_children(node, partial(_mark, counted=counted, closed=closed))

@@ -7,9 +7,8 @@ same times through the same function, since then they ask a store for the same.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Hashable
+from dataclasses import dataclass
 
 from pythanos.model.matchers import Matcher, MatchType
 from pythanos.promql.plan.nodes import (
@@ -18,121 +17,111 @@ from pythanos.promql.plan.nodes import (
     RangeCall,
     RangeSelect,
     Select,
+    SelectChanges,
     StepInvariant,
     Subquery,
+    change_selects,
     children,
-    map_children,
 )
 
 # Their results are labelled by the matchers of their selector.
 _LABELLED_BY_MATCHERS = frozenset({"absent", "absent_over_time"})
 _Key = tuple[Hashable, ...]
+# A matcher as a plain value, which is much cheaper to hash.
+_Condition = tuple[str, str, int]
 
 
-@dataclass(slots=True)
-class _Peers:
-    """The selectors of one key: their distinct matcher sets, and how many there are."""
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """A selector, what it asks for, and its conditions."""
 
-    sets: list[frozenset[Matcher]] = field(default_factory=list)
-    matchers: dict[frozenset[Matcher], tuple[Matcher, ...]] = field(default_factory=dict)
-    groupings: set[_Key] = field(default_factory=set)
-
-    def widest(self, own: frozenset[Matcher], hidden: frozenset[str]) -> frozenset[Matcher]:
-        """The smallest set of conditions that all series of ``own`` meet, and whose rest can be looked up in labels."""
-        found = own
-        for candidate in self.sets:
-            if len(candidate) < len(found) and candidate < own and not any(m.name in hidden for m in own - candidate):
-                found = candidate
-        return found
+    node: Select
+    matchers: tuple[Matcher, ...]
+    conditions: frozenset[_Condition]
 
 
 def merge_selects(plan: Node, hidden_labels: frozenset[str]) -> Node:
     """The plan with ``shared`` and ``filters`` set on selectors that can be read together."""
-    found: dict[_Key, _Peers] = {}
-    count = 0
-    for node, context in _selects(plan, ()):
-        count += 1
-        peers = found.setdefault(_key(node, context), _Peers())
-        own = frozenset(node.matchers)
-        peers.sets.append(own)
-        peers.matchers.setdefault(own, node.matchers)
-        peers.groupings.add((node.grouping, node.grouping_by))
-    if count < 2:
-        return plan
-    readers: dict[tuple[_Key, frozenset[Matcher]], int] = {}
-    for key, peers in found.items():
-        for own in peers.sets:
-            wide = (key, peers.widest(own, hidden_labels))
-            readers[wide] = readers.get(wide, 0) + 1
-    if max(readers.values()) < 2:
-        return plan
-    return _merged(plan, (), _Merge(found, readers, hidden_labels))
+    changes: SelectChanges = {}
+    find_merges(plan, hidden_labels, changes)
+    return change_selects(plan, changes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Merge:
-    peers: dict[_Key, _Peers]
-    readers: dict[tuple[_Key, frozenset[Matcher]], int]
-    hidden: frozenset[str]
-
-    def select(self, node: Select, context: _Key) -> Select:
-        key = _key(node, context)
-        peers = self.peers[key]
-        own = frozenset(node.matchers)
-        wide = peers.widest(own, self.hidden)
-        if self.readers[key, wide] < 2:
-            return node
-        alike = len(peers.groupings) == 1
-        return replace(
-            node,
-            matchers=peers.matchers[wide],
-            filters=tuple(matcher for matcher in node.matchers if matcher not in wide),
-            shared=True,
-            grouping=node.grouping if alike else (),
-            grouping_by=node.grouping_by and alike,
-        )
+def find_merges(plan: Node, hidden_labels: frozenset[str], changes: SelectChanges) -> None:
+    """Adds what makes the selectors of a plan share their reads; ``changes`` holds their hints."""
+    peers: dict[_Key, list[Select]] = {}
+    _collect(plan, (), changes, peers)
+    for nodes in peers.values():
+        if len(nodes) > 1:
+            sites = [_Site(node, node.matchers, frozenset(map(_condition, node.matchers))) for node in nodes]
+            _merge(sites, hidden_labels, changes)
 
 
-def _key(node: Select, context: _Key) -> _Key:
-    """What selectors must have in common: the metric, the times, the function.
+def _merge(sites: list[_Site], hidden: frozenset[str], changes: SelectChanges) -> None:
+    """Lets those of one key share that can."""
+    readers: dict[frozenset[_Condition], list[_Site]] = {}
+    for site in sites:
+        readers.setdefault(_widest(site, sites, hidden).conditions, []).append(site)
+    for wide, group in readers.items():
+        if len(group) < 2:
+            continue
+        matchers = next(site.matchers for site in sites if site.conditions == wide)
+        groupings = {_grouping(site.node, changes) for site in group}
+        for site in group:
+            fields = changes.setdefault(id(site.node), {})
+            fields["matchers"] = matchers
+            fields["shared"] = True
+            if len(site.conditions) > len(wide):
+                fields["filters"] = tuple(one for one in site.matchers if _condition(one) not in wide)
+            if len(groupings) > 1:
+                fields["grouping"], fields["grouping_by"] = (), False
 
-    A selector of no certain metric has no peer but its equals.
+
+def _widest(site: _Site, sites: list[_Site], hidden: frozenset[str]) -> _Site:
+    """The one with the fewest conditions, all of which the site has, and whose rest can be looked up in labels."""
+    found = site
+    for other in sites:
+        if len(other.conditions) < len(found.conditions) and other.conditions < site.conditions:
+            rest = site.conditions - other.conditions
+            if not any(name in hidden for name, _, _ in rest):
+                found = other
+    return found
+
+
+def _condition(matcher: Matcher) -> _Condition:
+    return matcher.name, matcher.value, matcher.type + 0
+
+
+def _grouping(node: Select, changes: SelectChanges) -> _Key:
+    fields = changes.get(id(node), {})
+    return fields.get("grouping", node.grouping), fields.get("grouping_by", node.grouping_by)
+
+
+def _collect(node: Node, context: _Key, changes: SelectChanges, peers: dict[_Key, list[Select]]) -> None:
+    """Groups the selectors that may be merged by what they must have in common: the metric, the times, the function.
+
+    ``context`` says when a part of the plan is evaluated. A selector of no certain metric has no peer but its equals.
     """
+    match node:
+        case Select():
+            func = changes.get(id(node), {}).get("func", node.func)
+            key = (_metric(node), node.offset_ms, node.at_ms, func, node.modifier, context)
+            peers.setdefault(key, []).append(node)
+            return
+        case RangeSelect():
+            context = (*context, node.range_ms)
+        case Call() | RangeCall() if node.function in _LABELLED_BY_MATCHERS:
+            return
+        case Subquery():
+            context = (*context, node.range_ms, node.step_ms, node.offset_ms, node.at_ms)
+        case StepInvariant():
+            context = (*context, "once")
+    for child in children(node):
+        _collect(child, context, changes, peers)
+
+
+def _metric(node: Select) -> Hashable:
     for matcher in node.matchers:
         if matcher.name == "__name__" and matcher.type is MatchType.EQ:
-            metric: Hashable = matcher.value
-            break
-    else:
-        metric = node.matchers
-    return (metric, node.offset_ms, node.at_ms, node.func, node.modifier, context)
-
-
-def _selects(node: Node, context: _Key) -> Iterator[tuple[Select, _Key]]:
-    """The selectors that may be merged, each with what says when it is evaluated."""
-    if isinstance(node, Select):
-        yield node, context
-        return
-    if isinstance(node, Call | RangeCall) and node.function in _LABELLED_BY_MATCHERS:
-        return
-    below = _below(node, context)
-    for child in children(node):
-        yield from _selects(child, below)
-
-
-def _merged(node: Node, context: _Key, merge: _Merge) -> Node:
-    if isinstance(node, Select):
-        return merge.select(node, context)
-    if isinstance(node, Call | RangeCall) and node.function in _LABELLED_BY_MATCHERS:
-        return node
-    return map_children(node, partial(_merged, context=_below(node, context), merge=merge))
-
-
-def _below(node: Node, context: _Key) -> _Key:
-    match node:
-        case RangeSelect():
-            return (*context, node.range_ms)
-        case Subquery():
-            return (*context, node.range_ms, node.step_ms, node.offset_ms, node.at_ms)
-        case StepInvariant():
-            return (*context, "once")
-    return context
+            return matcher.value
+    return node.matchers

@@ -8,9 +8,10 @@ the top.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Union, cast
+from types import MappingProxyType
+from typing import Any, Union, cast
 
 from pythanos.model.matchers import Matcher
 from pythanos.promql.syntax.ast import Cardinality, ValueType, VectorMatching
@@ -216,19 +217,18 @@ Node = Union[  # noqa: UP007
 
 def children(node: Node) -> tuple[Node, ...]:
     """The nodes directly below, in the order in which they are evaluated."""
+    kind = type(node)
+    if kind in _ONE_BELOW:
+        return (node.select,) if kind is RangeSelect else (node.expr,)  # type: ignore[union-attr]
     match node:
-        case RangeSelect():
-            return (node.select,)
-        case Subquery() | Negate() | StepInvariant():
-            return (node.expr,)
-        case RangeCall():
-            return (node.source, *node.scalars)
-        case Call():
-            return node.args
         case Aggregate():
             return (node.expr,) if node.param is None else (node.param, node.expr)
+        case RangeCall():
+            return (node.source, *node.scalars)
         case Binary():
             return (node.lhs, node.rhs)
+        case Call():
+            return node.args
         case Chain():
             return (node.first, *node.operations)
     return ()
@@ -236,23 +236,94 @@ def children(node: Node) -> tuple[Node, ...]:
 
 def map_children(node: Node, change: Callable[[Node], Node]) -> Node:
     """The node with ``change`` applied to each node directly below; the same object if none changes."""
-    before = children(node)
-    after = tuple(change(child) for child in before)
-    if all(new is old for new, old in zip(after, before, strict=True)):
+    below = _BELOW.get(type(node))
+    return node if below is None else below(node, change)
+
+
+# What is to be changed of some selectors of a plan: their fields by the id() of the node.
+SelectChanges = dict[int, dict[str, Any]]
+
+
+def change_selects(plan: Node, changes: SelectChanges) -> Node:
+    """The plan with selectors replaced, all of them in one pass."""
+
+    def change(node: Node) -> Node:
+        if type(node) is Select:
+            fields = changes.get(id(node))
+            return node if fields is None else replace(node, **fields)
+        below = _BELOW.get(type(node))
+        return node if below is None else below(node, change)
+
+    return change(plan) if changes else plan
+
+
+def _map_range_select(node: RangeSelect, change: Callable[[Node], Node]) -> Node:
+    select = change(node.select)
+    return node if select is node.select else RangeSelect(cast(Select, select), node.range_ms, node.start, node.end)
+
+
+def _map_range_call(node: RangeCall, change: Callable[[Node], Node]) -> Node:
+    source, scalars = change(node.source), _changed(node.scalars, change)
+    if source is node.source and scalars is node.scalars:
         return node
-    match node:
-        case RangeSelect():
-            return replace(node, select=cast(Select, after[0]))
-        case Subquery() | Negate() | StepInvariant():
-            return replace(node, expr=after[0])
-        case RangeCall():
-            return replace(node, source=cast(RangeSource, after[0]), scalars=after[1:])
-        case Call():
-            return replace(node, args=after)
-        case Aggregate():
-            return replace(node, expr=after[-1], param=after[0] if len(after) == 2 else None)
-        case Binary():
-            return replace(node, lhs=after[0], rhs=after[1])
-        case Chain():
-            return replace(node, first=after[0], operations=cast(tuple[Binary, ...], after[1:]))
-    return node
+    return RangeCall(node.function, cast(RangeSource, source), scalars, node.start, node.end)
+
+
+def _map_call(node: Call, change: Callable[[Node], Node]) -> Node:
+    args = _kept(tuple(map(change, node.args)), node.args)
+    return node if args is node.args else Call(node.function, args, node.type, node.start, node.end)
+
+
+def _map_aggregate(node: Aggregate, change: Callable[[Node], Node]) -> Node:
+    param = None if node.param is None else change(node.param)
+    expr = change(node.expr)
+    if expr is node.expr and param is node.param:
+        return node
+    return Aggregate(node.op, expr, param, node.grouping, node.without, node.start, node.end)
+
+
+def _map_binary(node: Binary, change: Callable[[Node], Node]) -> Node:
+    lhs, rhs = change(node.lhs), change(node.rhs)
+    if lhs is node.lhs and rhs is node.rhs:
+        return node
+    return Binary(node.op, lhs, rhs, node.matching, node.return_bool, node.start, node.end)
+
+
+def _map_chain(node: Chain, change: Callable[[Node], Node]) -> Node:
+    first, operations = change(node.first), _kept(tuple(map(change, node.operations)), node.operations)
+    if first is node.first and operations is node.operations:
+        return node
+    return replace(node, first=first, operations=cast(tuple[Binary, ...], operations))
+
+
+def _map_one(node: Subquery | Negate | StepInvariant, change: Callable[[Node], Node]) -> Node:
+    expr = change(node.expr)
+    return node if expr is node.expr else replace(node, expr=expr)
+
+
+def _changed(nodes: tuple[Node, ...], change: Callable[[Node], Node]) -> tuple[Node, ...]:
+    """The same tuple if nothing changes. No comprehension: plans are deep, and each frame of a level counts."""
+    return _kept(tuple(map(change, nodes)), nodes)
+
+
+def _kept(after: tuple[Node, ...], before: tuple[Node, ...]) -> tuple[Node, ...]:
+    for new, old in zip(after, before, strict=True):
+        if new is not old:
+            return after
+    return before
+
+
+_ONE_BELOW = frozenset({RangeSelect, Subquery, Negate, StepInvariant})
+_BELOW: Mapping[type, Callable[..., Node]] = MappingProxyType(
+    {
+        RangeSelect: _map_range_select,
+        RangeCall: _map_range_call,
+        Call: _map_call,
+        Aggregate: _map_aggregate,
+        Binary: _map_binary,
+        Chain: _map_chain,
+        Subquery: _map_one,
+        Negate: _map_one,
+        StepInvariant: _map_one,
+    }
+)

@@ -1,17 +1,30 @@
-"""The optimizers in their order. Each is a function from a plan and what is known of the data to a plan."""
+"""The optimizers in their order, each where the plan holds what it is for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from pythanos.promql.plan.fold_constants import fold_constants
-from pythanos.promql.plan.histogram_statistics import skip_buckets
-from pythanos.promql.plan.merge_selects import merge_selects
-from pythanos.promql.plan.nodes import Node
-from pythanos.promql.plan.project_labels import project_labels
+from pythanos.promql.plan.histogram_statistics import STATISTICS, skip_buckets
+from pythanos.promql.plan.merge_selects import find_merges
+from pythanos.promql.plan.nodes import (
+    Aggregate,
+    Binary,
+    Call,
+    Chain,
+    Negate,
+    Node,
+    Number,
+    Select,
+    SelectChanges,
+    StepInvariant,
+    change_selects,
+    children,
+)
+from pythanos.promql.plan.project_labels import find_projections
 from pythanos.promql.plan.propagate_matchers import propagate_matchers
-from pythanos.promql.plan.select_hints import hint_selects
+from pythanos.promql.plan.select_hints import find_hints
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,41 +40,61 @@ class PlanOptions:
     optimize: bool = True
 
 
-Optimizer = Callable[[Node, PlanOptions], Node]
+_BARE = frozenset({Select, Negate, StepInvariant})
 
 
-def _fold(plan: Node, _: PlanOptions) -> Node:
-    return fold_constants(plan)
+@dataclass(slots=True)
+class _Contents:
+    """What a plan holds, as far as it decides which optimizers have anything to do."""
 
+    arithmetic: bool = False
+    selects: int = 0
+    statistics: bool = False
+    matchings: bool = False
+    aggregations: bool = False
 
-def _hint(plan: Node, _: PlanOptions) -> Node:
-    return hint_selects(plan)
-
-
-def _skip_buckets(plan: Node, _: PlanOptions) -> Node:
-    return skip_buckets(plan)
-
-
-def _propagate(plan: Node, options: PlanOptions) -> Node:
-    return propagate_matchers(plan, options.hidden_labels)
-
-
-def _merge(plan: Node, options: PlanOptions) -> Node:
-    return merge_selects(plan, options.hidden_labels)
-
-
-def _project(plan: Node, _: PlanOptions) -> Node:
-    return project_labels(plan)
-
-
-# Always: stores choose aggregates by the hints, and what is said of counter resets depends on the skipped buckets.
-BASIC: tuple[Optimizer, ...] = (_fold, _hint, _skip_buckets)
-# Matchers first: they may make two selectors equal.
-FURTHER: tuple[Optimizer, ...] = (_propagate, _merge, _project)
+    def add(self, node: Node) -> None:
+        kind = type(node)
+        if kind is Select:
+            self.selects += 1
+            return
+        if isinstance(node, Binary):
+            kinds = type(node.lhs), type(node.rhs)
+            self.arithmetic |= kinds == (Number, Number)
+            # Only what stands bare beside an operator is narrowed.
+            self.matchings |= node.matching is not None and not _BARE.isdisjoint(kinds)
+        elif kind is Aggregate:
+            self.aggregations = True
+        elif kind is Call:
+            self.statistics |= cast(Call, node).function in STATISTICS
+        elif isinstance(node, Negate | StepInvariant):
+            self.arithmetic |= type(node.expr) is Number
+        elif kind is Chain:
+            self.arithmetic = self.matchings = True
+        for child in children(node):
+            self.add(child)
 
 
 def optimize(plan: Node, options: PlanOptions) -> Node:
-    """The plan that is evaluated."""
-    for optimizer in (*BASIC, *FURTHER) if options.optimize else BASIC:
-        plan = optimizer(plan, options)
-    return plan
+    """The plan that is evaluated.
+
+    Constants, hints and skipped buckets always: stores choose aggregates by the hints, and what is said of counter
+    resets depends on the buckets. Matchers are propagated before selectors are merged: they may make two of them equal.
+    What concerns selectors alone is found first and done in one pass.
+    """
+    holds = _Contents()
+    holds.add(plan)
+    if holds.arithmetic:
+        plan = fold_constants(plan)
+    if holds.statistics:
+        plan = skip_buckets(plan)
+    if holds.matchings and options.optimize:
+        plan = propagate_matchers(plan, options.hidden_labels)
+    changes: SelectChanges = {}
+    find_hints(plan, changes)
+    if options.optimize:
+        if holds.selects > 1:
+            find_merges(plan, options.hidden_labels, changes)
+        if holds.aggregations:
+            find_projections(plan, changes)
+    return change_selects(plan, changes)

@@ -7,9 +7,6 @@ the operand of a matching, and never below ``without``.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
-
 from pythanos.model.matchers import MatchType
 from pythanos.promql.functions.elements import DATE_FUNCTIONS, MATH_FUNCTIONS
 from pythanos.promql.plan.nodes import (
@@ -21,9 +18,10 @@ from pythanos.promql.plan.nodes import (
     RangeCall,
     RangeSelect,
     Select,
+    SelectChanges,
     StepInvariant,
-    Subquery,
-    map_children,
+    change_selects,
+    children,
 )
 
 # Those that give whole series want whole label sets.
@@ -34,30 +32,46 @@ _LABELLED_BY_MATCHERS = frozenset({"absent", "absent_over_time"})
 
 def project_labels(plan: Node) -> Node:
     """The plan with ``projection`` set on selectors whose labels are not all needed."""
-    return _project(plan, None)
+    changes: SelectChanges = {}
+    find_projections(plan, changes)
+    return change_selects(plan, changes)
 
 
-def _project(node: Node, needed: tuple[str, ...] | None) -> Node:
-    """``needed``: the labels that what is above looks at; None: all."""
+def find_projections(node: Node, changes: SelectChanges, needed: tuple[str, ...] | None = None) -> None:
+    """Adds the projections of the selectors of a node.
+
+    ``needed``: the labels that what is above looks at; None: all. Where a selection is shared another one may look at
+    more.
+    """
     match node:
         case Select():
-            return node if needed is None or node.shared else replace(node, projection=_with_name(node, needed))
+            fields = changes.setdefault(id(node), {}) if needed is not None else {}
+            if needed is not None and not fields.get("shared", node.shared):
+                fields["projection"] = _with_name(node, needed)
+            return
         case Aggregate() if node.op in _BY_GROUP and not node.without:
-            param = node.param and _project(node.param, None)
-            inner = _project(node.expr, node.grouping)
-            unchanged = inner is node.expr and param is node.param
-            return node if unchanged else replace(node, expr=inner, param=param)
-        case RangeCall() if node.function not in _LABELLED_BY_MATCHERS and not node.scalars:
-            return map_children(node, partial(_project, needed=needed))
+            if node.param is not None:
+                find_projections(node.param, changes)
+            find_projections(node.expr, changes, node.grouping)
+            return
+    if not _is_sample_wise(node):
+        needed = None
+    for child in children(node):
+        find_projections(child, changes, needed)
+
+
+def _is_sample_wise(node: Node) -> bool:
+    """Whether a node gives for each series of its operand one with the same labels, but for the name."""
+    match node:
+        case RangeCall():
+            return node.function not in _LABELLED_BY_MATCHERS and not node.scalars
         case RangeSelect() | Negate() | StepInvariant():
-            return map_children(node, partial(_project, needed=needed))
-        case Call() if node.function in _SAMPLE_WISE and len(node.args) == 1:
-            return map_children(node, partial(_project, needed=needed))
-        case Binary() if node.matching is None:
-            return map_children(node, partial(_project, needed=needed))
-        case Subquery():
-            return map_children(node, partial(_project, needed=None))
-    return map_children(node, partial(_project, needed=None))
+            return True
+        case Call():
+            return node.function in _SAMPLE_WISE and len(node.args) == 1
+        case Binary():
+            return node.matching is None
+    return False
 
 
 def _with_name(node: Select, needed: tuple[str, ...]) -> tuple[str, ...]:

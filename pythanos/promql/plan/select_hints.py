@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
-
 from pythanos.promql.plan.nodes import (
     Aggregate,
     Binary,
@@ -14,27 +11,35 @@ from pythanos.promql.plan.nodes import (
     RangeCall,
     RangeSelect,
     Select,
-    map_children,
+    SelectChanges,
+    change_selects,
+    children,
 )
 
 
 def hint_selects(plan: Node) -> Node:
     """The plan with ``func`` and, directly below an aggregation, the grouping set on every Select."""
-    return _hint(plan, "", None)
+    changes: SelectChanges = {}
+    find_hints(plan, changes)
+    return change_selects(plan, changes)
 
 
-def _hint(node: Node, func: str, around: Aggregate | None) -> Node:
-    match node:
-        case Select():
-            grouping = () if around is None else around.grouping
-            by = around is not None and not around.without
-            return replace(node, func=func, grouping=grouping, grouping_by=by)
-        case RangeSelect():
-            return map_children(node, partial(_hint, func=func, around=around))
-        case Aggregate():
-            return map_children(node, partial(_hint, func=node.op, around=node))
-        case Call() | RangeCall():
-            return map_children(node, partial(_hint, func=node.function, around=None))
-        case Binary() | Chain():
-            return map_children(node, partial(_hint, func="", around=None))
-    return map_children(node, partial(_hint, func=func, around=None))
+def find_hints(node: Node, changes: SelectChanges, func: str = "", around: Aggregate | None = None) -> None:
+    """Adds the hints of the selectors of a node, which stands directly in ``func``, or ``around`` as well."""
+    kind = type(node)
+    if kind is Select:
+        if around is not None:
+            changes[id(node)] = {"func": func, "grouping": around.grouping, "grouping_by": not around.without}
+        elif func:
+            changes[id(node)] = {"func": func}
+        return
+    if isinstance(node, Aggregate):
+        func, around = node.op, node
+    elif kind is not RangeSelect:
+        around = None
+        if isinstance(node, Call | RangeCall):
+            func = node.function
+        elif isinstance(node, Binary | Chain):
+            func = ""
+    for child in children(node):
+        find_hints(child, changes, func, around)
