@@ -29,7 +29,7 @@ USERS = {"ann": bcrypt.hashpw(b"s3cret", bcrypt.gensalt(5)).decode()}
 class Asked:
     """Status, headers and text of an answer."""
 
-    def __init__(self, port: int, context: ssl.SSLContext | None = None, user: str = "", path: str = "/-/ready"):
+    def __init__(self, port: int, context: ssl.SSLContext | None = None, user: str = "", path: str = "/-/healthy"):
         scheme = "https" if context is not None else "http"
         request = urllib.request.Request(f"{scheme}://127.0.0.1:{port}{path}")
         if user:
