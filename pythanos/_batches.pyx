@@ -57,11 +57,25 @@ cdef class BatchColumns:
                 bad = bad or self.source.length[i] < 0 or self.source.offset[i] < 0 or (
                     self.source.offset[i] > size - self.source.length[i]
                 )
-            if self.source.wire != NULL:
+            if self.source.wire != NULL and not bad:
                 for i in range(n):
-                    bad = bad or not 0 <= self.source.wire[2 * i] <= self.source.wire[2 * i + 1] <= size
+                    bad = bad or _outside_record(&self.source, i, size)
         if bad:
             raise CorruptData("series batch", -1, "chunk rows reach outside their batch")
+
+
+cdef bint _outside_record(const Source* source, Py_ssize_t row, int64_t size) noexcept nogil:
+    """Whether a series' record reaches outside the arena, or its labels or chunks outside of the record."""
+    cdef int64_t start = source.wire[2 * row], end = source.wire[2 * row + 1]
+    cdef Py_ssize_t i
+    if not 0 <= start <= end <= size:
+        return True
+    if source.rows.offset[row] < start or source.rows.offset[row] + source.rows.length[row] > end:
+        return True
+    for i in range(source.chunk_start[row], source.chunk_start[row + 1]):
+        if source.length[i] and (source.offset[i] < start or source.offset[i] + source.length[i] > end):
+            return True
+    return False
 
 
 cdef tuple allocate(Output* out, Py_ssize_t series, Py_ssize_t chunks, bint wire):

@@ -2,8 +2,8 @@
 
 Design: `Merger` keeps one batch and one row per stream in a loser tree ordered by label blocks. `advance` appends picks (source
 batch, row, output group) until the output is full or a stream has no row left; the caller then feeds that stream. `take` turns
-the picks into one SeriesBatch: a slice where they are consecutive rows of one batch, else a copy of label blocks and
-chunks. Chunks of a series that several picks make up are sorted by (mint, maxt, content) and identical ones dropped,
+the picks into one SeriesBatch: a slice where they are consecutive rows of one batch, else a copy of whole records where the
+sources have such and no series is to be joined, else of label blocks and chunks. Chunks of a series that several picks make up are sorted by (mint, maxt, content) and identical ones dropped,
 so the output does not depend on the order of the streams. All loops run without the GIL.
 """
 
@@ -254,8 +254,19 @@ cdef class Merger:
         batch = (<BatchColumns>self.kept[picks[0].source]).batch
         return slice_batch(batch, picks[0].row, picks[0].row + count)
 
+    cdef bint _records_stand(self, const Pick* picks, Py_ssize_t count) noexcept nogil:
+        """Whether each series is one row of a batch that has its record."""
+        cdef Py_ssize_t i
+        if self.groups != count:
+            return False
+        for i in range(count):
+            if self.sources[picks[i].source].wire == NULL:
+                return False
+        return True
+
     cdef object _assemble(self, const Pick* picks, Py_ssize_t count):
         cdef Output out
+        cdef bint records = self._records_stand(picks, count)
         cdef Source* source
         cdef Py_ssize_t i, j, chunks = 0, size = 0, n = self.groups
         cdef bint short
@@ -264,15 +275,48 @@ cdef class Merger:
                 source = &self.sources[picks[i].source]
                 size += source.rows.length[picks[i].row]
                 chunks += source.chunk_start[picks[i].row + 1] - source.chunk_start[picks[i].row]
+                if records:
+                    size += source.wire[2 * picks[i].row + 1] - source.wire[2 * picks[i].row]
+                    continue
                 for j in range(source.chunk_start[picks[i].row], source.chunk_start[picks[i].row + 1]):
                     size += source.length[j]
-        columns = allocate(&out, n, chunks, False)
+        columns = allocate(&out, n, chunks, records)
         with nogil:
-            short = not reserve(&out.arena, size + 1) or not _copy_groups(self.sources, picks, count, &out)
+            short = not reserve(&out.arena, size + 1)
+            if not short and records:
+                _copy_records(self.sources, picks, count, &out)
+            elif not short:
+                short = not _copy_groups(self.sources, picks, count, &out)
         if short:
             release(&out.arena)
             raise MemoryError
         return built_batch(&out, columns)
+
+
+cdef void _copy_records(const Source* sources, const Pick* picks, Py_ssize_t count, Output* out) noexcept nogil:
+    """Writes one series per pick as it stands; the arena and the columns have room."""
+    cdef Py_ssize_t i, row, chunk, at
+    cdef int64_t start, moved
+    cdef const Source* source
+    for i in range(count):
+        source, row = &sources[picks[i].source], picks[i].row
+        start, moved = source.wire[2 * row], out.arena.size - source.wire[2 * row]
+        memcpy(out.arena.data + out.arena.size, source.rows.arena + start, source.wire[2 * row + 1] - start)
+        out.label_offset[i] = source.rows.offset[row] + moved
+        out.label_length[i] = source.rows.length[row]
+        out.hash[i] = source.rows.hash[row]
+        out.wire[2 * i] = out.arena.size
+        out.arena.size += source.wire[2 * row + 1] - start
+        out.wire[2 * i + 1] = out.arena.size
+        for chunk in range(source.chunk_start[row], source.chunk_start[row + 1]):
+            at = out.chunks
+            out.mint[at], out.maxt[at] = source.mint[chunk], source.maxt[chunk]
+            out.encoding[at], out.aggregate[at] = source.encoding[chunk], source.aggregate[chunk]
+            # A chunk without data may have been said to be anywhere.
+            out.offset[at] = source.offset[chunk] + moved if source.length[chunk] else out.wire[2 * i]
+            out.length[at] = source.length[chunk]
+            out.chunks = at + 1
+        out.chunk_start[i + 1] = out.chunks
 
 
 cdef bint _copy_groups(const Source* sources, const Pick* picks, Py_ssize_t count, Output* out) noexcept nogil:

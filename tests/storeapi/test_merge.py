@@ -1,11 +1,14 @@
 """The k-way merge of series streams against a dictionary, and its streaming behaviour."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pythanos import _labels
+from pythanos._wire import decode_series, encode_series
 from pythanos.errors import CorruptData
 from pythanos.storeapi.batches import SeriesBatch, SeriesHints, StoreWarning
 from pythanos.storeapi.merge import merge_frames, merge_series, resorted, take_series
@@ -227,3 +230,36 @@ def test_batches_that_point_outside_their_arena_are_corrupt():
             setattr(batch, name, value)
         with pytest.raises(CorruptData):
             list(merge_series([iter([batch]), iter([batch_of([(B, [ROW])])])], 10))
+
+
+def wired(batch: SeriesBatch) -> SeriesBatch:
+    """The batch as another daemon would receive it, each series with its record."""
+    decoded, _ = decode_series(encode_series(batch))
+    return decoded
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(sorted_series(), min_size=1, max_size=3), st.lists(st.integers(1, 3), min_size=1, max_size=3))
+def test_records_of_the_wire_change_nothing_but_the_work(stores, sizes):
+    """The same series, and the same message of them, whether records or columns are copied."""
+    streams = [batches(entries, sizes) for entries in stores]
+    plain = list(merge_series([iter(stream) for stream in streams], 4))
+    kept = list(merge_series([map(wired, stream) for stream in streams], 4))
+    assert [series_of(batch) for batch in kept] == [series_of(batch) for batch in plain]
+    assert [encode_series(batch) for batch in kept] == [encode_series(batch) for batch in plain]
+
+
+def test_series_that_no_stores_share_keep_their_records():
+    own = [wired(batch_of([({"a": str(i)}, [ChunkRow(0, 1, b"x" * i)])])) for i in range(4)]
+    (merged,) = merge_series([iter(own[::2]), iter(own[1::2])], 10)
+    assert merged.wire is not None
+    assert series_of(merged) == [one for batch in own for one in series_of(batch)]
+
+
+def test_a_record_that_does_not_hold_its_series_is_corrupt_data():
+    good = wired(batch_of([({"a": "1"}, [ChunkRow(0, 1, b"xyz")])]))
+    start, end = good.wire[0].tolist()
+    for wire in ([0, end + 1], [start + 5, end], [start, end - 12], [end, start]):
+        bad = replace(good, wire=np.array([wire], np.int64))
+        with pytest.raises(CorruptData):
+            list(merge_series([iter([bad]), iter([good])], 10))
