@@ -1,10 +1,11 @@
 """The k-way merge of sorted series streams, as plans over batches and copies of bytes.
 
-Design: `Merger` keeps one batch and one row per stream in a loser tree ordered by label blocks. `advance` appends picks (source
-batch, row, output group) until the output is full or a stream has no row left; the caller then feeds that stream. `take` turns
-the picks into one SeriesBatch: a slice where they are consecutive rows of one batch, else a copy of whole records where the
-sources have such and no series is to be joined, else of label blocks and chunks. Chunks of a series that several picks make up are sorted by (mint, maxt, content) and identical ones dropped,
-so the output does not depend on the order of the streams. All loops run without the GIL.
+Design: `Merger` keeps one batch and one row per stream in a loser tree ordered by label blocks. `advance` appends picks
+(source batch, row, output group) until the output is full or a stream has no row left; the caller then feeds that
+stream. `take` turns the picks into one SeriesBatch: a slice where they are consecutive rows of one batch, else a copy
+of whole records where the sources have such and no series is to be joined, else of label blocks and chunks. Chunks of a
+series that several picks make up are sorted by (mint, maxt, content) and identical ones dropped, so the output does not
+depend on the order of the streams. All loops run without the GIL.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint64_t, uint8_t
