@@ -104,3 +104,12 @@ def test_imports_stand_at_the_top(path):
         if isinstance(inner, ast.Import | ast.ImportFrom)
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "docs/glossary.md"])
+def test_pages_name_files_that_exist(page):
+    """A path in backticks is one of the tree's, from its root or from the package's."""
+    named = re.findall(r"`((?:[\w-]+/)*[\w-]+\.(?:py|pyx|pxd|md|proto))`", (ROOT / page).read_text())
+    tails = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.*") if ".venv" not in path.parts}
+    missing = [name for name in named if not any(f"/{tail}".endswith(f"/{name}") for tail in tails)]
+    assert not missing
