@@ -1,4 +1,4 @@
-"""Instant queries of one series each over HTTP, from several connections at once, over the block ``graph`` of bench.data.
+"""Instant queries of one series each over HTTP, by several connections at once, over the block ``graph`` of bench.data.
 
     python -m bench.drive_instant --target host:port [--pid N ...] [--connections N] [--queries N] [--rounds N] [--json]
 
