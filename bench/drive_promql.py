@@ -2,8 +2,9 @@
 
     python -m bench.drive_promql --target host:port [--pid N ...] [--shape NAME] [--repeats N] [--json]
 
-Prints for each shape the median wall time, in all and per point (series times steps before aggregation), CPU time of
-the server per point, where --pid says which processes it is made of, their peak RSS, and the size of the answer.
+Prints for each shape the median wall time, in all and per point (series times steps before aggregation), the least of
+it, median and least CPU time of the server per point, where --pid says which processes it is made of, their peak RSS,
+and the size of the answer.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Measurement:
     shape: str
     wall_ms: float
     wall_ns_per_point: float
+    least_wall_ns_per_point: float
     cpu_ns_per_point: float | None
+    least_cpu_ns_per_point: float | None
     answer_megabytes: float
     peak_rss_mib: float | None
 
@@ -80,22 +83,24 @@ class Driver:
         return body
 
     def measure(self, name: str, repeats: int) -> Measurement:
-        """Medians over ``repeats`` queries, after one that is not counted."""
+        """Of ``repeats`` queries, after one that is not counted."""
         shape = SHAPES[name]
         size = len(self.ask(shape))
-        walls, before = [], self._cpu_seconds()
+        walls, cpus, points = [], [], shape.series * shape.steps
         for _ in range(repeats):
-            begin = time.perf_counter()
+            before, begin = self._cpu_seconds(), time.perf_counter()
             self.ask(shape)
             walls.append(time.perf_counter() - begin)
-        cpu = (self._cpu_seconds() - before) / repeats
-        wall, points = statistics.median(walls), shape.series * shape.steps
+            cpus.append(self._cpu_seconds() - before)
+        wall = statistics.median(walls)
         peaks = [usage.peak_rss_mib() or 0.0 for usage in self._usages]
         return Measurement(
             name,
             round(wall * 1e3, 1),
             round(wall / points * 1e9, 1),
-            round(cpu / points * 1e9, 1) if self._usages else None,
+            round(min(walls) / points * 1e9, 1),
+            round(statistics.median(cpus) / points * 1e9, 1) if self._usages else None,
+            round(min(cpus) / points * 1e9, 1) if self._usages else None,
             round(size / 1e6, 2),
             round(sum(peaks), 1) if peaks else None,
         )

@@ -2,9 +2,9 @@
 
     python -m bench.drive_series --target host:port [--pid N] [--shape NAME] [--repeats N] [--json]
 
-Prints for each shape and batch size the median wall time in all and per series, and for the server, where --pid says
-which process it is, CPU seconds per call and its peak RSS. Messages are counted, not decoded, so that the client does
-not hold the server up; the series are counted once, before.
+Prints for each shape and batch size the median and the least wall time of a call, the least per series, and for the
+server, where --pid says which process it is, median and least CPU time of a call and its peak RSS. Messages are
+counted, not decoded, so that the client does not hold the server up; the series are counted once, before.
 """
 
 from __future__ import annotations
@@ -50,8 +50,10 @@ class Measurement:
     series: int
     megabytes: float
     wall_ms: float
-    us_per_series: float
-    cpu_seconds: float | None
+    least_wall_ms: float
+    least_us_per_series: float
+    cpu_ms: float | None
+    least_cpu_ms: float | None
     peak_rss_mib: float | None
 
 
@@ -74,7 +76,7 @@ class Driver:
         )
 
     def measure(self, name: str, batch_size: int, repeats: int) -> Measurement:
-        """Medians over ``repeats`` calls, after one that is not counted."""
+        """Of ``repeats`` calls, after one that is not counted."""
         request = self.request(SHAPES[name], batch_size)
         messages = [store_pb2.SeriesResponse.FromString(message) for message in self._series(request)]
         count = sum(len(one.batch.series) + one.HasField("series") for one in messages)
@@ -85,17 +87,18 @@ class Driver:
             size = sum(map(len, self._series(request)))
             walls.append(time.perf_counter() - begin)
             after = self._usage.cpu_seconds()
-            cpus.append(None if before is None or after is None else after - before)
-        wall = statistics.median(walls)
-        known = [cpu for cpu in cpus if cpu is not None]
+            if before is not None and after is not None:
+                cpus.append(after - before)
         return Measurement(
             name,
             batch_size,
             count,
             round(size / 1e6, 1),
-            round(wall * 1e3, 1),
-            round(wall / max(count, 1) * 1e6, 2),
-            round(statistics.mean(known), 3) if known else None,
+            round(statistics.median(walls) * 1e3, 2),
+            round(min(walls) * 1e3, 2),
+            round(min(walls) / max(count, 1) * 1e6, 2),
+            round(statistics.median(cpus) * 1e3, 2) if cpus else None,
+            round(min(cpus) * 1e3, 2) if cpus else None,
             self._usage.peak_rss_mib(),
         )
 
@@ -105,12 +108,13 @@ def main() -> None:
     parser.add_argument("--target", required=True, help="host:port of the StoreAPI")
     parser.add_argument("--pid", type=int, help="process of the server")
     parser.add_argument("--shape", action="append", choices=SHAPES, help="only these")
+    parser.add_argument("--batch", type=int, action="append", help="only batches of so many series")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     driver = Driver(options.target, options.pid)
     for shape in options.shape or SHAPES:
-        for batch_size in BATCH_SIZES:
+        for batch_size in options.batch or BATCH_SIZES:
             row = asdict(driver.measure(shape, batch_size, options.repeats))
             print(json.dumps(row) if options.json else "  ".join(f"{key} {value}" for key, value in row.items()))
 
