@@ -12,20 +12,11 @@ import numpy as np
 
 from libc.stdint cimport int64_t
 
+from pythanos._window_edges cimport first_after
 from pythanos._window_leaves cimport absent, absent_value
 from pythanos._window_starts cimport began_anew
 
 from pythanos.model.series import ABSENT, STALE_NAN_BITS
-
-cpdef enum Function:
-    RATE
-    INCREASE
-    DELTA
-    CHANGES
-    RESETS
-    XRATE
-    XINCREASE
-    XDELTA
 
 cdef struct Window:
     int64_t begin        # the left edge of the range
@@ -54,28 +45,16 @@ cdef inline double _between(
     return first + (second - first) * <double>(at - t[left]) / <double>(t[right] - t[left])
 
 
-cdef inline int64_t _first_after(const int64_t* t, int64_t lo, int64_t hi, int64_t at) noexcept nogil:
-    """The first of [lo, hi) whose time is later than `at`, or hi."""
-    cdef int64_t middle
-    while lo < hi:
-        middle = (lo + hi) // 2
-        if t[middle] > at:
-            hi = middle
-        else:
-            lo = middle + 1
-    return lo
-
-
 cdef double _rate(
     const int64_t* t, const double* v, int64_t lo, int64_t hi, const Window* w, bint counter, bint per_second
 ) noexcept nogil:
     """rate, increase, delta between the values at the two edges; samples lo to hi - 1 are in reach."""
-    cdef int64_t last = hi - 1, first = _first_after(t, lo, last, w.begin) - 1, i
+    cdef int64_t last = hi - 1, first = first_after(t, lo, last, w.begin) - 1, i
     cdef double left, right, result, before
     if first < lo:
         first = lo
     if w.smoothed:
-        last = _first_after(t, lo, last, w.end - 1)
+        last = first_after(t, lo, last, w.end - 1)
     if t[last] <= w.begin or (w.smoothed and t[first] > w.end):
         return absent_value()
     left = _between(t, v, first, first + 1, w.begin, counter) if w.smoothed and t[first] < w.begin else v[first]
@@ -103,7 +82,7 @@ cdef double _transitions(
     const int64_t* t, const double* v, const int64_t* st, int64_t lo, int64_t hi, const Window* w, bint changes
 ) noexcept nogil:
     """changes or resets from the last sample before the range on."""
-    cdef int64_t first = _first_after(t, lo, hi, w.begin) - 1, i, seen = 0
+    cdef int64_t first = first_after(t, lo, hi, w.begin) - 1, i, seen = 0
     if first == hi - 1:
         return absent_value()
     if first < lo:
@@ -223,7 +202,7 @@ def extended_rows(
                 w.end = end
                 w.begin = end - range_ms
                 # Of what lies before the range, an x function looks at the last sample only.
-                first = max(lo, _first_after(t, lo, hi, w.begin) - 1) if function >= XRATE else lo
+                first = max(lo, first_after(t, lo, hi, w.begin) - 1) if function >= XRATE else lo
                 scanned += hi - first
                 read += hi - (seen if seen > first else first)
                 out[i, k] = _value(function, t, v, st, first, hi, &w, appeared) if hi > lo else absent_value()
@@ -303,14 +282,14 @@ def extended_samples(
                 continue
             t = &timestamps[0]
             v = &values[0]
-            lo = _first_after(t, start[i], start[i + 1], mint - lookback_ms)
-            hi = _first_after(t, lo, start[i + 1], maxt + after)
+            lo = first_after(t, start[i], start[i + 1], mint - lookback_ms)
+            hi = first_after(t, lo, start[i + 1], maxt + after)
             last = hi - 1
             if last < lo:
                 continue
-            first = max(lo, _first_after(t, lo, last, mint) - 1)
+            first = max(lo, first_after(t, lo, last, mint) - 1)
             if smoothed:
-                last = _first_after(t, lo, last, maxt - 1)
+                last = first_after(t, lo, last, maxt - 1)
             if t[last] <= mint:
                 continue
             times[kept] = mint

@@ -11,7 +11,7 @@ are put right. Semantics: Prometheus 3.14, ``promql/functions.go``.
 import numpy as np
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free
 from libc.string cimport memset
 
 from pythanos._histogram_accumulate cimport (
@@ -24,10 +24,12 @@ from pythanos._histogram_rate cimport (
     SAID_NOT_COUNTER, SAID_NOT_GAUGE, SAID_OVERLAP, SAID_RECONCILED_ADD, SAID_RECONCILED_AGG, SAID_RECONCILED_SUB,
     Train, Work, find_resets, growth_factor, histogram_rate, is_plain, last_difference, member,
 )
-from pythanos._histogram_reset cimport is_equal
+from pythanos._histogram_series cimport (
+    Floats, Window, check_columns, find_changes, load_floats, load_histograms, longest_series, move_behind,
+    series_scratch, transitions,
+)
 from pythanos._histogram_value cimport View, release_value
-from pythanos._window_leaves cimport Windows, absent, absent_value, range_seconds
-from pythanos._window_starts cimport began_anew
+from pythanos._window_leaves cimport Windows, absent_value, range_seconds
 from pythanos._windows cimport (
     AVG, CHANGES, COUNT, DELTA, FIRST, IDELTA, INCREASE, IRATE, LAST, PRESENT, RATE, RESETS, SUM, TS_OF_FIRST,
     TS_OF_LAST,
@@ -38,53 +40,6 @@ MIXED, IGNORED = SAID_MIXED, SAID_IGNORED
 NOT_COUNTER, NOT_GAUGE = SAID_NOT_COUNTER, SAID_NOT_GAUGE
 MIXED_SCHEMAS, COLLISION, OVERLAP = SAID_MIXED_SCHEMAS, SAID_COLLISION, SAID_OVERLAP
 RECONCILED_ADD, RECONCILED_SUB, RECONCILED_AGG = SAID_RECONCILED_ADD, SAID_RECONCILED_SUB, SAID_RECONCILED_AGG
-
-# The floats of one series without staleness markers; `starts` may be NULL.
-cdef struct Floats:
-    int64_t size
-    int64_t* times
-    double* values
-    int64_t* starts
-
-# One window: samples [flo, fhi) and [hlo, hhi) of (begin, end].
-cdef struct Window:
-    int64_t flo
-    int64_t fhi
-    int64_t hlo
-    int64_t hhi
-    int64_t begin
-    int64_t end
-
-
-cdef bint _float_reset(const Floats* f, int64_t j) noexcept nogil:
-    return f.values[j] < f.values[j - 1] or (
-        f.starts != NULL and began_anew(f.starts[j - 1], f.times[j - 1], f.starts[j], f.times[j])
-    )
-
-
-cdef double _transitions(const Floats* f, const Train* h, const Window* w, bint changes) noexcept nogil:
-    """Resets or changes from sample to sample; a float after a histogram, or the reverse, is one."""
-    cdef int64_t i = w.flo, j = w.hlo, found = 0
-    cdef int last = -1, kind
-    while i < w.fhi or j < w.hhi:
-        kind = j < w.hhi and (i >= w.fhi or h.times[j] < f.times[i])
-        if last >= 0 and kind != last:
-            found += 1
-        elif last == 1:
-            found += h.reset[j]
-        elif last == 0 and changes:
-            found += f.values[i] != f.values[i - 1] and not (
-                f.values[i] != f.values[i] and f.values[i - 1] != f.values[i - 1]
-            )
-        elif last == 0:
-            found += _float_reset(f, i)
-        last = kind
-        if kind:
-            j += 1
-        else:
-            i += 1
-    return <double>found
-
 
 cdef int _difference(const Floats* f, Train* h, const Window* w, bint rate, Work* work, double* value) noexcept nogil:
     """irate or idelta: of the last two samples, whatever they are."""
@@ -152,7 +107,7 @@ cdef bint _answer(
     elif function == PRESENT:
         value[0] = 1
     elif function == CHANGES or function == RESETS:
-        value[0] = _transitions(f, h, w, function == CHANGES)
+        value[0] = transitions(f, h, w, function == CHANGES)
     elif function == TS_OF_FIRST:
         if not floats or h.times[w.hlo] < f.times[w.flo]:
             value[0] = <double>h.times[w.hlo] / 1000
@@ -189,63 +144,6 @@ cdef bint _answer(
     return found != LACKS_MEMORY
 
 
-cdef void _find_changes(Train* h) noexcept nogil:
-    """Puts the changes in the place of the resets."""
-    cdef int64_t j
-    cdef View before, now
-    for j in range(h.size):
-        now = member(h, j)
-        h.reset[j] = j > 0 and not is_equal(&now, &before)
-        before = now
-
-
-cdef void _load_floats(
-    Floats* f, const int64_t[::1] times, const double[::1] values, const int64_t[::1] starts, int64_t begin, int64_t end
-) noexcept nogil:
-    cdef int64_t i
-    f.size = 0
-    for i in range(begin, end):
-        if not absent(values[i]):
-            f.times[f.size] = times[i]
-            f.values[f.size] = values[i]
-            if f.starts != NULL:
-                f.starts[f.size] = starts[i]
-            f.size += 1
-
-
-cdef void _load_histograms(
-    Train* h, const int64_t[::1] times, const int64_t[::1] row, const int64_t[::1] starts, const int64_t[::1] sizes,
-    int64_t begin, int64_t end,
-) noexcept nogil:
-    cdef int64_t i
-    h.size = 0
-    h.worth[0] = 0
-    for i in range(begin, end):
-        if not absent(h.rows.sum[row[i]]):
-            h.times[h.size] = times[i]
-            h.row[h.size] = row[i]
-            if h.starts != NULL:
-                h.starts[h.size] = starts[i]
-            h.worth[h.size + 1] = h.worth[h.size] + sizes[row[i]]
-            h.size += 1
-
-
-cdef int64_t _longest(const int64_t[::1] start, int64_t samples) except -1:
-    cdef int64_t i, longest = 0
-    if start.shape[0] == 0 or start[0] < 0 or start[start.shape[0] - 1] > samples:
-        raise ValueError("start does not fit the samples")
-    for i in range(start.shape[0] - 1):
-        if start[i + 1] < start[i]:
-            raise ValueError("start does not fit the samples")
-        longest = max(longest, start[i + 1] - start[i])
-    return longest
-
-
-cdef inline void _move(const int64_t* times, int64_t size, int64_t limit, int64_t* at) noexcept nogil:
-    while at[0] < size and times[at[0]] <= limit:
-        at[0] += 1
-
-
 cdef bint _series(
     int function, const Floats* f, Train* h, const Windows* windows, Work* work, double* out, int64_t* row,
     uint16_t* said, int64_t* scanned, int64_t* read,
@@ -256,16 +154,16 @@ cdef bint _series(
     cdef double seconds = range_seconds(windows)
     memset(&w, 0, sizeof(w))
     if function == CHANGES:
-        _find_changes(h)
+        find_changes(h)
     elif function in (RATE, INCREASE, IRATE, RESETS):
         find_resets(h)
     w.end = windows.first_end
     for k in range(windows.steps):
         w.begin = w.end - windows.range_ms
-        _move(f.times, f.size, w.begin, &w.flo)
-        _move(f.times, f.size, w.end, &w.fhi)
-        _move(h.times, h.size, w.begin, &w.hlo)
-        _move(h.times, h.size, w.end, &w.hhi)
+        move_behind(f.times, f.size, w.begin, &w.flo)
+        move_behind(f.times, f.size, w.end, &w.fhi)
+        move_behind(h.times, h.size, w.begin, &w.hlo)
+        move_behind(h.times, h.size, w.end, &w.hhi)
         if w.hhi > w.hlo:
             scanned[0] += h.worth[w.hhi] - h.worth[w.hlo]
             read[0] += h.worth[w.hhi] - h.worth[max(w.hlo, seen)]
@@ -276,24 +174,6 @@ cdef bint _series(
             said[k] = work.said
         w.end += windows.end_step
     return True
-
-
-cdef void* _scratch(
-    Floats* f, Train* h, int64_t floats, int64_t histograms, bint floats_started, bint started
-) except NULL:
-    cdef int64_t words = 3 * floats + 5 * histograms + 1
-    cdef int64_t* block = <int64_t*>malloc(words * 8 + 64)
-    if block == NULL:
-        raise MemoryError
-    f.times = block
-    f.values = <double*>(block + floats)
-    f.starts = block + 2 * floats if floats_started else NULL
-    h.times = block + 3 * floats
-    h.row = h.times + histograms
-    h.starts = h.row + histograms if started else NULL
-    h.worth = h.row + 2 * histograms
-    h.reset = <uint8_t*>(h.worth + histograms + 1)
-    return block
 
 
 cdef void _release(Work* work) noexcept:
@@ -342,17 +222,9 @@ def histogram_rows(
     cdef Work work
     cdef Windows w
     cdef bint good = True, started = start_timestamps is not None
-    if fstarts is not None and fstarts.shape[0] != fvalues.shape[0]:
+    if out.shape[0] != n:
         raise ValueError("columns of different lengths")
-    if fstart.shape[0] != n + 1 or out.shape[0] != n or ftimes.shape[0] != fvalues.shape[0]:
-        raise ValueError("columns of different lengths")
-    if timestamps.shape[0] != row.shape[0] or sizes.shape[0] != reader.rows.size:
-        raise ValueError("columns of different lengths")
-    if started and start_timestamps.shape[0] != row.shape[0]:
-        raise ValueError("columns of different lengths")
-    for i in range(row.shape[0]):
-        if not 0 <= row[i] < reader.rows.size:
-            raise IndexError("row out of range")
+    check_columns(fstart, ftimes, fvalues, fstarts, start, timestamps, row, start_timestamps, sizes, reader.rows.size)
     w.steps, w.first_end, w.end_step, w.range_ms = out.shape[1], first_end, end_step, range_ms
     rows, marks = np.full((n, w.steps), -1, np.int64), np.zeros((n, w.steps), np.uint16)
     cdef int64_t[:, ::1] found = rows
@@ -362,15 +234,15 @@ def histogram_rows(
     memset(&work, 0, sizeof(work))
     work.loose = loose
     h.rows = &reader.rows
-    cdef void* block = _scratch(
-        &f, &h, _longest(fstart, ftimes.shape[0]), _longest(start, row.shape[0]), fstarts is not None, started
+    cdef void* block = series_scratch(
+        &f, &h, longest_series(fstart, ftimes.shape[0]), longest_series(start, row.shape[0]), fstarts is not None, started
     )
     with nogil:
         for i in range(n):
-            _load_histograms(&h, timestamps, row, start_timestamps, sizes, start[i], start[i + 1])
+            load_histograms(&h, timestamps, row, start_timestamps, sizes, start[i], start[i + 1])
             if h.size == 0:
                 continue
-            _load_floats(&f, ftimes, fvalues, fstarts, fstart[i], fstart[i + 1])
+            load_floats(&f, ftimes, fvalues, fstarts, fstart[i], fstart[i + 1])
             good = _series(
                 function, &f, &h, &w, &work, &out[i, 0], &found[i, 0], &said[i, 0], &scanned, &read
             )

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos import _extended
+from pythanos import _extended, _extended_histograms, _rows
 from pythanos.errors import QueryFailed
+from pythanos.model.series import SampleBatch
 from pythanos.promql.annotations import Annotation
 from pythanos.promql.functions.extended import ANCHORED, KERNELS, SMOOTHED, X_FUNCTIONS, X_LOOKBACK_MS
-from pythanos.promql.operators.extended.samples import beyond, live_floats
+from pythanos.promql.histograms.rows import referred, sample_sizes
+from pythanos.promql.operators.extended.samples import beyond, live_samples, refuse_histograms
+from pythanos.promql.operators.histograms.windows import HistogramSamples, selected, window_remarks
 from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, require_distinct, without_names
 from pythanos.promql.operators.ranges import counter_infos
 from pythanos.promql.operators.scan import (
     batch_jobs,
     block_rows,
     data_steps,
+    decode,
     metric_name,
     open_selection,
-    repeated,
+    repeated_block,
     select_hints,
 )
 from pythanos.promql.plan.nodes import RangeSelect
@@ -42,9 +47,12 @@ class ExtendedRangeScan:
         self.names = Names.GONE
         self.known_name = metric_name(node.select)
         self.lookback_ms = X_LOOKBACK_MS if function in X_FUNCTIONS else evaluation.options.lookback_ms
-        after_ms = self.lookback_ms if node.select.modifier == "smoothed" else 0
+        self.smoothed = node.select.modifier == "smoothed"
         range_ms = node.range_ms + self.lookback_ms
-        hints = beyond(select_hints(node.select, self.ends, range_ms, node.range_ms), after_ms)
+        hints = beyond(
+            select_hints(node.select, self.ends, range_ms, node.range_ms), self.lookback_ms if self.smoothed else 0
+        )
+        self.mint = hints.mint
         self.selection = open_selection(evaluation, node.select, hints)
         self.rows = block_rows(hints, steps.count)
         self._hashes: list[NDArray[np.uint64]] = []
@@ -56,9 +64,13 @@ class ExtendedRangeScan:
         require_distinct(self._hashes)
 
     def _evaluate(self, batch: EncodedSeries) -> Block:
-        samples = live_floats(batch.decode(), self.node.select.modifier or self.function)
+        use_starts = self.evaluation.options.use_start_timestamps
+        samples = live_samples(decode(batch, self.node.select, self.mint))
+        if self.function in X_FUNCTIONS:
+            refuse_histograms(samples, self.function)
+        if not use_starts:
+            samples = replace(samples, start_timestamps=None)
         values = np.empty((len(samples), self.ends.count))
-        starts = samples.start_timestamps if self.evaluation.options.use_start_timestamps else None
         scanned, read = _extended.extended_rows(
             KERNELS[self.function],
             samples.start,
@@ -69,20 +81,51 @@ class ExtendedRangeScan:
             end_step=self.ends.step_ms if self.ends.count > 1 else 0,
             range_ms=self.node.range_ms,
             lookback_ms=self.lookback_ms,
-            smoothed=self.node.select.modifier == "smoothed",
-            start_timestamps=starts,
+            smoothed=self.smoothed,
+            start_timestamps=samples.start_timestamps,
         )
-        block = Block(samples.labels, repeated(values, self.steps), scanned=scanned, read=read).without_empty()
-        block.annotations = self._annotations(block)
+        block = Block(samples.labels, values, scanned=scanned, read=read)
+        histograms = selected(samples, use_starts=use_starts)
+        if histograms is not None:
+            self._with_histograms(block, samples, histograms)
+        block = repeated_block(block.without_empty(), self.steps)
+        block.annotations += self._annotations(block)
         block = without_names(self.evaluation, block)
         if not self.evaluation.options.delayed_names:
             self._hashes.append(block.labels.hash)
         return block
 
+    def _with_histograms(self, block: Block, samples: SampleBatch, histograms: HistogramSamples) -> None:
+        """Puts the windows right that have histograms in reach."""
+        row, columns, said, scanned, read = _extended_histograms.extended_histogram_rows(
+            KERNELS[self.function],
+            samples,
+            histograms.columns,
+            histograms.start,
+            histograms.timestamps,
+            histograms.row,
+            block.values,
+            first_end=self.ends.start_ms,
+            end_step=self.ends.step_ms if self.ends.count > 1 else 0,
+            range_ms=self.node.range_ms,
+            lookback_ms=self.lookback_ms,
+            sizes=sample_sizes(histograms.columns),
+            smoothed=self.smoothed,
+            start_timestamps=histograms.start_timestamps,
+        )
+        block.histograms = referred(row, columns)
+        block.scanned += scanned
+        block.read += read
+        block.annotations = window_remarks(said, block.labels, self.node.start)
+
     def _annotations(self, block: Block) -> list[Annotation]:
-        if self.function not in ("rate", "increase") or not len(block):
+        """What there is to say about the floats of a result."""
+        if self.function not in ("rate", "increase"):
             return []
-        return counter_infos(self.evaluation, block.labels, self.known_name, self.node.start)
+        labels = block.labels
+        if block.histograms is not None:
+            labels = labels.take(np.nonzero(_rows.present_rows(block.values))[0])
+        return counter_infos(self.evaluation, labels, self.known_name, self.node.start) if len(labels) else []
 
 
 def refuse_function(function: str, modifier: str) -> None:

@@ -1,4 +1,4 @@
-"""``metric smoothed``: values on the lines between samples."""
+"""``metric smoothed``: values and native histograms on the lines between samples."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pythanos import _extended
-from pythanos.promql.operators.extended.samples import beyond, live_floats
+from pythanos import _extended, _extended_histograms
+from pythanos.model.series import SampleBatch
+from pythanos.promql.histograms.rows import points, referred, sample_sizes
+from pythanos.promql.operators.extended.samples import beyond, live_samples
+from pythanos.promql.operators.histograms.windows import HistogramSamples, selected, window_remarks
 from pythanos.promql.operators.operator import Block, Evaluation, Job, Names
 from pythanos.promql.operators.scan import (
     batch_jobs,
     block_rows,
     data_steps,
+    decode,
     metric_name,
     open_selection,
-    repeated,
+    repeated_block,
     select_hints,
 )
 from pythanos.promql.plan.nodes import Select
@@ -28,11 +32,13 @@ class SmoothedScan:
 
     def __init__(self, evaluation: Evaluation, node: Select, steps: Steps) -> None:
         self.evaluation = evaluation
+        self.node = node
         self.steps = steps
         self.data = data_steps(node, steps)
         self.names = Names.SINGLE if metric_name(node) else Names.MANY
-        lookback_ms = evaluation.options.lookback_ms
-        hints = beyond(select_hints(node, self.data, lookback_ms, 0), lookback_ms)
+        self.lookback_ms = evaluation.options.lookback_ms
+        hints = beyond(select_hints(node, self.data, self.lookback_ms, 0), self.lookback_ms)
+        self.mint = hints.mint
         self.selection = open_selection(evaluation, node, hints)
         self.rows = block_rows(hints, max(steps.count, self.data.count))
 
@@ -43,7 +49,7 @@ class SmoothedScan:
         """Selected label sets are distinct."""
 
     def _look(self, batch: EncodedSeries) -> Block:
-        samples = live_floats(batch.decode(), "smoothed")
+        samples = live_samples(decode(batch, self.node, self.mint))
         values = np.empty((len(samples), self.data.count))
         found = _extended.smoothed_rows(
             samples.start,
@@ -52,8 +58,30 @@ class SmoothedScan:
             values,
             first_end=self.data.start_ms,
             end_step=self.data.step_ms,
-            lookback_ms=self.evaluation.options.lookback_ms,
+            lookback_ms=self.lookback_ms,
         )
-        block = Block(samples.labels, values, scanned=found, read=found).without_empty()
-        block.values = repeated(block.values, self.steps)
-        return block
+        block = Block(samples.labels, values, scanned=found, read=found)
+        histograms = selected(samples, use_starts=False)
+        if histograms is not None:
+            self._look_between(block, samples, histograms)
+        return repeated_block(block.without_empty(), self.steps)
+
+    def _look_between(self, block: Block, samples: SampleBatch, histograms: HistogramSamples) -> None:
+        """Puts the steps right that have histograms in reach."""
+        row, columns, said, _, _ = _extended_histograms.smoothed_histogram_rows(
+            samples,
+            histograms.columns,
+            histograms.start,
+            histograms.timestamps,
+            histograms.row,
+            block.values,
+            first_end=self.data.start_ms,
+            end_step=self.data.step_ms,
+            lookback_ms=self.lookback_ms,
+            sizes=sample_sizes(histograms.columns),
+        )
+        block.histograms = referred(row, columns)
+        if block.histograms is not None:
+            block.scanned += points(block.histograms)
+            block.read = block.scanned
+        block.annotations = window_remarks(said, block.labels, self.node.start)

@@ -1,0 +1,11 @@
+# Functions of windows that look beyond their edges.
+
+cpdef enum Function:
+    RATE
+    INCREASE
+    DELTA
+    CHANGES
+    RESETS
+    XRATE
+    XINCREASE
+    XDELTA
