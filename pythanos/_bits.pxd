@@ -152,7 +152,8 @@ cdef inline uint64_t read_varbit(BitReader* r, int* width) noexcept nogil:
             r.at += 1
             width[0] = 0
             return 0
-        ones = PYTHANOS_CLZ64(~word)
+        # Of a word of ones the count would be undefined: an unsigned number near 2^64, eight ones in front.
+        ones = PYTHANOS_CLZ64(~word | 1)
         if ones < 7:
             width[0] = varbit_width(ones)
             r.at += <uint64_t>(ones + 1 + width[0])

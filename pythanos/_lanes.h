@@ -154,7 +154,11 @@ static inline double pt_fit_result(const pt_fit* f, int32_t n, double first, con
 
 #define PT_W 8
 #define PT_NAME(name) PT_JOIN(name, _8)
+#if defined(__clang__) /* which knows no preferred width, and would ignore the whole attribute */
+#define PT_TARGET __attribute__((target("fma,avx512f,avx512dq,avx512vl")))
+#else
 #define PT_TARGET __attribute__((target("fma,avx512f,avx512dq,avx512vl,prefer-vector-width=512")))
+#endif
 #include "_lanes_width.h"
 
 /* 8, 4 or 2 lanes; pt_force_width (0: no limit) lets a test compare the variants. */
