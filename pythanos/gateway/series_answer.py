@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
+from pythanos._reads import row_sums
 from pythanos.gateway.bucket_block import BucketBlock
 from pythanos.gateway.select.block_select import BlockRequest, BlockSelect
 from pythanos.gateway.select.run import SelectRun
@@ -80,10 +79,8 @@ class SeriesAnswer:
     def _count(self, batch: SeriesBatch) -> None:
         self._run.stats.add(merged_series_count=len(batch), merged_chunks_count=batch.chunk_count)
         if not self._request.skip_chunks:
-            before = np.zeros(batch.chunk_count + 1, np.int64)
-            np.cumsum(batch.chunk_length, out=before[1:])
-            at = before[batch.chunk_start]
-            self._run.metrics.sent_chunk_bytes.labels(self._run.tenant).observe_all(at[1:] - at[:-1])
+            sizes = row_sums(batch.chunk_length, batch.chunk_start)
+            self._run.metrics.sent_chunk_bytes.labels(self._run.tenant).observe_all(sizes)
 
     def _block_request(
         self, block: BucketBlock, matchers: tuple[Matcher, ...], wanted: ClosedRange, share: int

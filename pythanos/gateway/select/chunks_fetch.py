@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos._assemble import assemble
+from pythanos._reads import chunk_places, inside, series_spans
 from pythanos.errors import CorruptData
 from pythanos.gateway.query_stats import Stopwatch
-from pythanos.gateway.select.partitioner import cut, partition
+from pythanos.gateway.select.partitioner import cut, partition_places
 from pythanos.gateway.select.run import SelectableBlock, SelectRun, read_range
 from pythanos.model.entries import SeriesEntries
 from pythanos.model.series import SeriesBatch
@@ -24,7 +25,6 @@ REFETCHES_MAX = 3
 CRC_BYTES = 4
 # Offsets inside a segment are 32 bits wide; the wider step keeps an estimate at a segment's end out of the next one.
 SEGMENT_STEP_BITS = 40
-_OFFSET_MASK = np.uint64(0xFFFFFFFF)
 
 
 class ChunksFetch:
@@ -51,13 +51,8 @@ class ChunksFetch:
         if not entries.chunk_count:
             yield entries, 0
             return
-        start = self._places(entries.chunk_ref)
-        # What one series takes: from its first chunk to its last, as near ones are read together.
-        first, last = entries.chunk_start[:-1], entries.chunk_start[1:] - 1
-        end = np.maximum(start[last], start[first]) + self._estimate
-        for at, stop, size in cut(
-            start[first], end, items_max=items_max, bytes_max=bytes_max, parts_max=SLICE_PARTS_MAX
-        ):
+        start, end = series_spans(self._places(entries.chunk_ref), entries.chunk_start, self._estimate)
+        for at, stop, size in cut(start, end, items_max=items_max, bytes_max=bytes_max, parts_max=SLICE_PARTS_MAX):
             yield (entries if (at, stop) == (0, n) else _rows(entries, at, stop)), size
 
     def read(self, entries: SeriesEntries) -> SeriesBatch:
@@ -68,19 +63,14 @@ class ChunksFetch:
 
     def _read_batch(self, entries: SeriesEntries) -> SeriesBatch:
         place = self._places(entries.chunk_ref)
-        order = None if len(place) < 2 or bool((place[1:] >= place[:-1]).all()) else np.argsort(place, kind="stable")
-        ordered = place if order is None else place[order]
-        parts = partition(ordered, ordered + self._estimate)
+        parts = partition_places(place, self._estimate)
         self._run.limits.bytes.take(parts.bytes, "fetching chunks")
         data, names = [], []
         for i in range(len(parts)):
             name, start, end = self._object(int(parts.start[i]), int(parts.end[i]))
             data.append(self._read(name, start, end, int(parts.first[i + 1] - parts.first[i])))
             names.append(name)
-        part = np.repeat(np.arange(len(parts), dtype=np.int32), np.diff(parts.first))
-        if order is not None:
-            part[order] = part.copy()
-        return self._assemble(entries, place, part, data, names, parts.start)
+        return self._assemble(entries, place, parts.part, data, names, parts.start)
 
     def _assemble(
         self,
@@ -101,7 +91,7 @@ class ChunksFetch:
                 entries.chunk_maxt,
                 data,
                 part,
-                place - starts[part],
+                inside(place, part, starts),
                 aggregates=self._aggregates,
                 wire=True,
                 files=names,
@@ -124,12 +114,12 @@ class ChunksFetch:
 
     def _places(self, refs: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The references as places in one line of all segments."""
-        segment = (refs >> np.uint64(32)).astype(np.int64)
         known = len(self._block.segments)
-        if len(segment) and int(segment.max()) >= known:
-            reason = f"chunk reference names segment {int(segment.max())} of {known}"
-            raise CorruptData(self._block.index_name, -1, reason)
-        return (segment << SEGMENT_STEP_BITS) + (refs & _OFFSET_MASK).astype(np.int64)
+        try:
+            return chunk_places(refs, SEGMENT_STEP_BITS, known)
+        except IndexError as error:
+            reason = f"chunk reference names segment {error} of {known}"
+            raise CorruptData(self._block.index_name, -1, reason) from None
 
     def _object(self, start: int, end: int) -> tuple[str, int, int]:
         """Segment object and byte range of a range of places."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pythanos._reads import cut_rising, joined, rising
 
 GAP_BYTES_MAX = 512 * 1024
 # Ranges that do not rise: how much more a slice of them may read, and how many ranges it has at least.
@@ -18,12 +20,14 @@ JUMPING_ITEMS_MIN = 64
 class Parts:
     """p byte ranges that cover n smaller ones.
 
-    start, end: int64[p] bytes, ``[start, end)``; first: int64[p + 1], part i covers ranges [first[i], first[i + 1]).
+    start, end: int64[p] bytes, ``[start, end)``; first: int64[p + 1], part i covers ranges [first[i], first[i + 1]);
+    part: int32[n], the part of each range.
     """
 
     start: NDArray[np.int64]
     end: NDArray[np.int64]
     first: NDArray[np.int64]
+    part: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.start)
@@ -37,15 +41,18 @@ def partition(start: NDArray[np.int64], end: NDArray[np.int64], gap_bytes_max: i
     """Parts for the ranges ``[start[i], end[i])``, sorted by start (they may overlap): a part ends where the next range
     begins more than ``gap_bytes_max`` after everything before it.
     """
-    if not len(start):
-        empty = np.empty(0, np.int64)
-        return Parts(empty, empty, np.zeros(1, np.int64))
-    if len(start) == 1:
-        return Parts(start, end, np.arange(2))
-    reach = np.maximum.accumulate(end)
-    breaks = np.flatnonzero(reach[:-1] + gap_bytes_max < start[1:]) + 1
-    first = np.concatenate(([0], breaks, [len(start)])).astype(np.int64)
-    return Parts(start[first[:-1]], reach[first[1:] - 1], first)
+    return Parts(*joined(start, end, gap_bytes_max))
+
+
+def partition_places(place: NDArray[np.int64], size: int) -> Parts:
+    """Parts for ranges of one size that begin at ``place``, in any order; ``first`` counts them by their place."""
+    if rising(place):
+        return partition(place, place + size)
+    order = np.argsort(place, kind="stable")
+    parts = partition(place[order], place[order] + size)
+    part = np.empty_like(parts.part)
+    part[order] = parts.part
+    return replace(parts, part=part)
 
 
 def cut(
@@ -63,38 +70,10 @@ def cut(
     read spans included; a single range may take more. Where the ranges do not rise, a slice may take several times
     that, for else it would be tiny.
     """
-    if len(start) == 1:
-        return iter([(0, 1, int(end[0] - start[0]))])
-    if len(start) and bool((start[1:] >= start[:-1]).all()):
-        return _cut_rising(start, end, items_max, bytes_max, parts_max, gap_bytes_max)
+    slices = cut_rising(start, end, items_max, bytes_max, parts_max, gap_bytes_max)
+    if slices is not None:
+        return iter(slices)
     return _cut_jumping(start, end, items_max, bytes_max * JUMPING_BYTES_FACTOR, gap_bytes_max)
-
-
-def _cut_rising(
-    start: NDArray[np.int64],
-    end: NDArray[np.int64],
-    items_max: int,
-    bytes_max: int,
-    parts_max: int,
-    gap_bytes_max: int,
-) -> Iterator[tuple[int, int, int]]:
-    n = len(start)
-    reach = np.maximum.accumulate(end)
-    far = np.ones(n, np.bool_)
-    np.greater(start[1:] - reach[:-1], gap_bytes_max, out=far[1:])
-    # A near range costs what it adds to the read that it joins; a far one, or the first of a slice, a read of its own.
-    size = end - start
-    cost = size.copy()
-    cost[1:] = np.where(far[1:], size[1:], reach[1:] - reach[:-1])
-    bytes_to, reads_to = np.cumsum(cost), np.cumsum(far)
-    at = 0
-    while at < n:
-        bytes_left, reads_left = bytes_max - int(size[at]), parts_max - 1
-        by_bytes = int(np.searchsorted(bytes_to, bytes_to[at] + bytes_left, side="right"))
-        by_reads = int(np.searchsorted(reads_to, reads_to[at] + reads_left, side="right"))
-        stop = max(at + 1, min(at + items_max, by_bytes, by_reads, n))
-        yield at, stop, int(bytes_to[stop - 1] - bytes_to[at] + size[at])
-        at = stop
 
 
 def _cut_jumping(

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from pythanos._index import decode_series
 from pythanos._labels import shard_mask, value_index
+from pythanos._reads import inside
 from pythanos.errors import CorruptData
 from pythanos.gateway.index_cache import SERIES
 from pythanos.gateway.query_stats import Stopwatch
-from pythanos.gateway.select.partitioner import Parts, cut, partition
+from pythanos.gateway.select.partitioner import Parts, cut, partition_places
 from pythanos.gateway.select.run import SelectableBlock, SelectRun, read_range
 from pythanos.model.entries import SeriesEntries
 from pythanos.model.matchers import Matcher
@@ -80,15 +81,10 @@ class SeriesFetch:
     def _read_entries(self, refs: NDArray[np.uint32]) -> SeriesEntries:
         begin = self._run.ctx.monotonic()
         place = self._places(refs)
-        order = None if len(place) < 2 or bool((place[1:] >= place[:-1]).all()) else np.argsort(place, kind="stable")
-        ordered = place if order is None else place[order]
-        parts = partition(ordered, ordered + self._block.series_bytes_max)
+        parts = partition_places(place, self._block.series_bytes_max)
         data, starts = self._fetch(parts, len(refs))
-        part = np.repeat(np.arange(len(parts), dtype=np.int32), np.diff(parts.first))
-        if order is not None:
-            part[order] = part.copy()
-        entries = self._decode(data, starts, place, part)
-        self._run.stats.touched("series", len(refs), int((ordered[-1] - ordered[0]) if len(refs) else 0))
+        entries = self._decode(data, starts, place, parts.part)
+        self._run.stats.touched("series", len(refs), int(place.max() - place.min()) if len(refs) else 0)
         entries = self._matching(entries, sum(map(len, data)) // max(1, len(refs)))
         seconds = self._run.ctx.monotonic() - begin
         self._run.metrics.series_seconds.labels(self._run.tenant).observe(seconds)
@@ -147,7 +143,7 @@ class SeriesFetch:
         for _ in range(REFETCHES_MAX):
             entries = decode_series(
                 data,
-                place - starts[part],
+                inside(place, part, starts),
                 self._symbols,
                 wanted.mint,
                 wanted.maxt,
