@@ -5,7 +5,6 @@ The data plane calls ``check()`` once per batch; the edge calls ``cancel()`` whe
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -31,7 +30,8 @@ class RequestContext:
         self.deadline = None if timeout_seconds is None else monotonic() + timeout_seconds
         self.tenant = tenant
         self.request_id = request_id
-        self._canceled = threading.Event()
+        # A flag that is only ever raised, so it needs no lock.
+        self._canceled = False
         self._on_cancel: list[Callable[[], None]] = []
 
     def child(self, *, timeout_seconds: float | None = None) -> RequestContext:
@@ -46,7 +46,7 @@ class RequestContext:
 
     def check(self) -> None:
         """Raises QueryCanceled or QueryTimeout if the work should stop; cheap, called once per batch."""
-        if self._canceled.is_set():
+        if self._canceled:
             raise QueryCanceled("query was canceled")
         if self.deadline is not None and self.monotonic() > self.deadline:
             raise QueryTimeout("query timed out")
@@ -59,18 +59,18 @@ class RequestContext:
 
     @property
     def canceled(self) -> bool:
-        return self._canceled.is_set()
+        return self._canceled
 
     def cancel(self) -> None:
         """Stops the work: every ``check`` from now on raises, and the ``on_cancel`` callbacks run once."""
-        if self._canceled.is_set():
+        if self._canceled:
             return
-        self._canceled.set()
+        self._canceled = True
         for callback in self._on_cancel:
             callback()
 
     def on_cancel(self, callback: Callable[[], None]) -> None:
         """Runs ``callback`` when the request is cancelled (at once if it already is): to close a stream, say."""
         self._on_cancel.append(callback)
-        if self._canceled.is_set():
+        if self._canceled:
             callback()

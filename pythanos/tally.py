@@ -83,7 +83,9 @@ class Tally:
 
 
 class TallyHistogram(Collector):
-    """A histogram family, registered at once. ``buckets`` are upper edges, rising, without +Inf."""
+    """A histogram family, registered at once where there is a registry. ``buckets`` are upper edges, rising, without
+    +Inf.
+    """
 
     def __init__(
         self,
@@ -92,7 +94,7 @@ class TallyHistogram(Collector):
         labels: tuple[str, ...] = (),
         *,
         buckets: Sequence[float],
-        registry: CollectorRegistry,
+        registry: CollectorRegistry | None,
     ) -> None:
         self._name = name
         self._text = text
@@ -102,7 +104,8 @@ class TallyHistogram(Collector):
         self._lock = threading.Lock()
         if not labels:
             self.labels()
-        registry.register(self)
+        if registry is not None:
+            registry.register(self)
 
     def labels(self, *values: str) -> Tally:
         """The histogram with the label values, strings in the order of the names."""

@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from pythanos.context import RequestContext
 from pythanos.errors import LimitExceeded, QueryTimeout
+from pythanos.tally import Tally, TallyHistogram
 
 WAIT_BUCKETS_SECONDS = (0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120, 240, 360, 720)
 
@@ -25,12 +26,13 @@ class GateMetrics:
             f"{name}_in_flight", f"Number of {operation} that are currently in flight.", registry=registry
         )
         self.total = Counter(f"{name}_total", f"Total number of {operation}.", registry=registry)
-        self.duration = Histogram(
+        duration = TallyHistogram(
             f"{name}_duration_seconds",
             f"How many seconds it took for {operation} to wait at the gate.",
             buckets=WAIT_BUCKETS_SECONDS,
             registry=registry,
         )
+        self.duration: Tally = duration.labels()
 
 
 class Gate:
@@ -61,17 +63,21 @@ class Gate:
     @contextmanager
     def enter(self, ctx: RequestContext) -> Iterator[None]:
         """Waits for a place and holds it. Raises LimitExceeded, QueryTimeout, QueryCanceled."""
-        self._metrics.total.inc()
-        with self._metrics.in_flight.track_inprogress():
+        metrics = self._metrics
+        metrics.total.inc()
+        metrics.in_flight.inc()
+        try:
             started = ctx.monotonic()
             try:
                 self._take(ctx)
             finally:
-                self._metrics.duration.observe(ctx.monotonic() - started)
+                metrics.duration.observe(ctx.monotonic() - started)
             try:
                 yield
             finally:
                 self._give_back()
+        finally:
+            metrics.in_flight.dec()
 
     def _take(self, ctx: RequestContext) -> None:
         ctx.check()

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from twisted.application.service import Service
 from twisted.internet import defer
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
+from twisted.python.failure import Failure
 
 from pythanos.errors import LimitExceeded
 from pythanos.runtime.allocator import keep_freed_memory
+from pythanos.runtime.threads import ThreadTeam
 from pythanos.workers import Workers
 
 R = TypeVar("R")
@@ -32,7 +32,7 @@ class RequestPool(Service):
         self.setName(name)
         self.threads_max = threads_max
         self._reactor = reactor
-        self._pool = ThreadPool(minthreads=0, maxthreads=threads_max, name=name)
+        self._team = ThreadTeam(name)
         self._busy = 0
         self._idle: list[defer.Deferred[None]] = []
         self._in_flight = Gauge(
@@ -42,10 +42,6 @@ class RequestPool(Service):
             f"pythanos_{name}_rejected_total", "Requests turned away because every thread was taken.", registry=registry
         )
 
-    def startService(self) -> None:
-        super().startService()
-        self._pool.start()
-
     def stopService(self) -> defer.Deferred[None]:
         """Fires when the last request is done and the threads have ended."""
         super().stopService()
@@ -53,7 +49,7 @@ class RequestPool(Service):
         if self._busy:
             done = defer.Deferred()
             self._idle.append(done)
-        return done.addCallback(lambda _: self._pool.stop())
+        return done.addCallback(lambda _: self._team.stop())
 
     def call(self, job: Callable[..., R], *args: Any) -> defer.Deferred[R]:
         """What ``job(*args)`` returns or raises, as a Deferred. Fails with LimitExceeded when every thread is taken.
@@ -66,16 +62,26 @@ class RequestPool(Service):
             return defer.fail(LimitExceeded(str(self.name), self.threads_max, message, admission=True))
         self._busy += 1
         self._in_flight.set(self._busy)
-        return deferToThreadPool(self._reactor, self._pool, job, *args).addBoth(self._done)
+        answer: defer.Deferred[R] = defer.Deferred()
+        self._team.run(self._work, answer, job, args)
+        return answer
 
-    def _done(self, result: R) -> R:
+    def _work(self, answer: defer.Deferred[R], job: Callable[..., R], args: tuple[Any, ...]) -> None:
+        """In a thread of the team."""
+        try:
+            result: R | Failure = job(*args)
+        except Exception:
+            result = Failure()
+        self._reactor.callFromThread(self._done, answer, result)
+
+    def _done(self, answer: defer.Deferred[R], result: R | Failure) -> None:
+        answer.callback(result)
         self._busy -= 1
         self._in_flight.set(self._busy)
         if not self._busy:
             waiting, self._idle = self._idle, []
             for one in waiting:
                 one.callback(None)
-        return result
 
 
 class DataPlane(Service):

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import choose_encoder
 
+from pythanos.tally import Remembered, Tally, TallyHistogram
 from pythanos.web.messages import Request, Response
 
 DURATION_BUCKETS_SECONDS = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120, 240, 360, 720)
 SIZE_BUCKETS_BYTES = tuple(64 * 2**n for n in range(10))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What counts the exchanges with one status code of one handler, method and tenant."""
+
+    requests: Counter
+    seconds: Tally
+    request_bytes: Tally
+    response_bytes: Tally
 
 
 class HTTPMetrics:
@@ -17,36 +30,31 @@ class HTTPMetrics:
     def __init__(self, registry: CollectorRegistry, *, tenant_header: str = "", default_tenant: str = "") -> None:
         self._tenant_header = tenant_header.lower()
         self._default_tenant = default_tenant
-        extra = ["tenant"] if tenant_header else []
-        labels = ["code", "handler", "method", *extra]
+        extra = ("tenant",) if tenant_header else ()
+        labels = ("code", "handler", "method", *extra)
         self._requests = Counter("http_requests", "Tracks the number of HTTP requests.", labels, registry=registry)
-        self._duration = Histogram(
-            "http_request_duration_seconds",
-            "Tracks the latencies for HTTP requests.",
-            labels,
-            buckets=DURATION_BUCKETS_SECONDS,
-            registry=registry,
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> TallyHistogram:
+            return TallyHistogram(name, text, labels, buckets=buckets, registry=registry)
+
+        self._duration = histogram(
+            "http_request_duration_seconds", "Tracks the latencies for HTTP requests.", DURATION_BUCKETS_SECONDS
         )
-        self._request_size = Histogram(
-            "http_request_size_bytes",
-            "Tracks the size of HTTP requests.",
-            labels,
-            buckets=SIZE_BUCKETS_BYTES,
-            registry=registry,
+        self._request_size = histogram(
+            "http_request_size_bytes", "Tracks the size of HTTP requests.", SIZE_BUCKETS_BYTES
         )
-        self._response_size = Histogram(
-            "http_response_size_bytes",
-            "Tracks the size of HTTP responses.",
-            labels,
-            buckets=SIZE_BUCKETS_BYTES,
-            registry=registry,
+        self._response_size = histogram(
+            "http_response_size_bytes", "Tracks the size of HTTP responses.", SIZE_BUCKETS_BYTES
         )
-        self._inflight = Gauge(
-            "http_inflight_requests",
-            "Current number of HTTP requests the handler is responding to.",
-            ["handler", "method", *extra],
-            registry=registry,
+        self._inflight = Remembered(
+            Gauge(
+                "http_inflight_requests",
+                "Current number of HTTP requests the handler is responding to.",
+                ["handler", "method", *extra],
+                registry=registry,
+            )
         )
+        self._ended: dict[tuple[str, ...], _Ended] = {}
 
     def begin(self, handler: str, request: Request) -> None:
         """Counts a request in; ``method`` of this one family is upper-case, as in Thanos."""
@@ -57,10 +65,18 @@ class HTTPMetrics:
         tenant = self._tenant(request)
         self._inflight.labels(handler, request.method, *tenant).dec()
         labels = (str(code), handler, request.method.lower(), *tenant)
-        self._requests.labels(*labels).inc()
-        self._duration.labels(*labels).observe(seconds)
-        self._request_size.labels(*labels).observe(sizes[0])
-        self._response_size.labels(*labels).observe(sizes[1])
+        ended = self._ended.get(labels)
+        if ended is None:
+            ended = self._ended[labels] = _Ended(
+                self._requests.labels(*labels),
+                self._duration.labels(*labels),
+                self._request_size.labels(*labels),
+                self._response_size.labels(*labels),
+            )
+        ended.requests.inc()
+        ended.seconds.observe(seconds)
+        ended.request_bytes.observe(sizes[0])
+        ended.response_bytes.observe(sizes[1])
 
     def _tenant(self, request: Request) -> tuple[str, ...]:
         if not self._tenant_header:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import uuid
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from twisted.internet import defer, protocol
 from twisted.python.failure import Failure
-from twisted.web import http
+from twisted.web import http, http_headers
 
 from pythanos.context import DEFAULT_TENANT, RequestContext
 from pythanos.errors import QueryCanceled
@@ -24,6 +24,7 @@ from pythanos.web.access.guard import Guard
 from pythanos.web.api import responses
 from pythanos.web.delivery import deliver
 from pythanos.web.errors import BodyTooLarge, MethodNotAllowed, NotReady, classify
+from pythanos.web.heads import Heads
 from pythanos.web.messages import Request, Response
 from pythanos.web.metrics import HTTPMetrics
 from pythanos.web.router import Match, Router
@@ -31,12 +32,6 @@ from pythanos.web.stream import InlineSink, ThreadSink
 from pythanos.web.tenants import tenant_of, tenant_of_certificate
 
 IDLE_SECONDS = 120
-CORS_HEADERS = {
-    "Access-Control-Allow-Headers": "Accept, Accept-Encoding, Authorization, Content-Type, Origin",
-    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Date",
-}
 _API = "/api/"
 
 
@@ -75,6 +70,7 @@ class Site(protocol.ServerFactory):
         self.router, self.pool, self.reactor, self.clock, self.metrics = router, pool, reactor, clock, metrics
         self.options = options or SiteOptions()
         self.guard = guard
+        self.heads = Heads()
         self.logger = logs.make_logger()
         self.is_open = False
         self.is_closing = False
@@ -219,25 +215,19 @@ class Exchange:
         return response
 
     def head(self, response: Response, length: int | None) -> None:
-        """Writes status and headers."""
-        wire = self.wire
+        """Hands status and headers to the wire, which writes them before the first piece."""
+        site, wire = self.site, self.wire
         wire.setResponseCode(response.status)
+        cors = site.options.cors and _API in self.request.path
+        wire.usual_head = site.heads.lines(response, self.request.context.request_id, cors=cors)
         headers = wire.responseHeaders
-        headers.setRawHeaders("Date", [http.datetimeToString()])
-        if response.status != 204:
-            headers.setRawHeaders("Content-Type", [response.content_type])
-            headers.setRawHeaders("X-Content-Type-Options", ["nosniff"])
         if length is not None and response.status != 204:
-            headers.setRawHeaders("Content-Length", [str(length)])
-        headers.setRawHeaders("X-Request-Id", [self.request.context.request_id])
-        if self.site.options.cors and _API in self.request.path:
-            for name, value in CORS_HEADERS.items():
-                headers.setRawHeaders(name, [value])
-        extra = self.site.guard.headers() if self.site.guard is not None else {}
+            headers.setRawHeaders(b"Content-Length", [b"%d" % length])
+        extra = site.guard.headers() if site.guard is not None else {}
         for name, value in (*extra.items(), *response.headers.items()):
             headers.setRawHeaders(name, [value])
-        if self.site.is_closing:
-            headers.setRawHeaders("Connection", ["close"])
+        if site.is_closing:
+            headers.setRawHeaders(b"Connection", [b"close"])
             wire.channel.persistent = False
 
     def _log_start(self) -> None:
@@ -271,8 +261,9 @@ class Exchange:
 
     def _answer_in_thread(self, match: Match) -> None:
         self._sink = ThreadSink(self, self.site.reactor)
-        working = self.site.pool.call(self.work, match, self._sink)
-        working.addErrback(self._not_admitted)
+        sink = self._sink
+        working = self.site.pool.call(self.work, match, sink)
+        working.addCallbacks(lambda _: sink.settle(), self._not_admitted)
 
     def work(self, match: Match, sink: ThreadSink) -> None:
         """Runs the handler and sends its answer; never raises. In a thread of the request pool."""
@@ -305,6 +296,7 @@ class _WireRequest(http.Request):
     exchange: Exchange | None = None
     too_large = False
     bytes_received = 0
+    usual_head = b""
 
     @property
     def site(self) -> Site:
@@ -359,8 +351,8 @@ class _WireRequest(http.Request):
         }
         self.bytes_received += len(self.uri) + len(self.method) + sum(len(k) + len(v) for k, v in headers.items())
         request_id = headers.get("x-request-id", "")
-        if not 0 < len(request_id) <= 128:
-            request_id = uuid.uuid4().hex
+        if not (0 < len(request_id) <= 128 and request_id.isascii() and request_id.isprintable()):
+            request_id = os.urandom(16).hex()
         context = RequestContext(request_id=request_id)
         return Request(
             method=self.method.decode("latin-1"),
@@ -376,3 +368,9 @@ class _Channel(http.HTTPChannel):
     """HTTP/1.1 with our request class and without an access log."""
 
     requestFactory = _WireRequest
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: http_headers.Headers) -> None:
+        """In one write, with what all answers have; ``headers`` are sanitized by Twisted."""
+        lines = [b"%s %s %s\r\n" % (version, code, reason)]
+        lines += [b"%s: %s\r\n" % (name, value) for name, values in headers.getAllRawHeaders() for value in values]
+        self.transport.write(b"".join((*lines, self.requests[0].usual_head, b"\r\n")))

@@ -7,6 +7,7 @@ tells through the producer interface whether it takes more.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IPushProducer
@@ -58,7 +59,8 @@ class InlineSink:
 class ThreadSink:
     """Carries pieces from a worker thread to the reactor, with back-pressure.
 
-    ``begin``, ``write``, ``end`` and ``break_off`` are called in the worker thread, everything else in the reactor's.
+    ``begin``, ``write``, ``end`` and ``break_off`` are called in the worker thread, everything else in the reactor's;
+    ``settle`` when the worker is done, for the last step: an answer of one piece wakes the reactor once.
     """
 
     def __init__(self, exchange: Outgoing, reactor: Any) -> None:
@@ -72,6 +74,7 @@ class ThreadSink:
         self._closed = False
         self._held: tuple[Response, int | None] | None = None
         self._whole: tuple[Response, bytes] | None = None
+        self._last: Callable[[], None] | None = None
         self._status = 200
 
     def begin(self, response: Response, length: int | None) -> None:
@@ -97,14 +100,17 @@ class ThreadSink:
             self._reactor.callFromThread(self._write, head, piece)
 
     def end(self) -> None:
-        if self._whole is not None:
-            self._reactor.callFromThread(self._send_whole, *self._whole)
-        else:
-            self._reactor.callFromThread(self._finish)
+        self._last = self._send_whole if self._whole is not None else self._finish
 
     def break_off(self) -> None:
         """Ends the connection so that the client sees that the answer is not complete."""
-        self._reactor.callFromThread(self._exchange.abort)
+        self._last = self._exchange.abort
+
+    def settle(self) -> None:
+        """Takes the last step, which the worker has named."""
+        last, self._last = self._last, None
+        if last is not None:
+            last()
 
     def close(self) -> None:
         """No piece is wanted any more; wakes the thread."""
@@ -123,8 +129,9 @@ class ThreadSink:
     def stopProducing(self) -> None:
         self.close()
 
-    def _send_whole(self, response: Response, piece: bytes) -> None:
-        if not self._closed:
+    def _send_whole(self) -> None:
+        if not self._closed and self._whole is not None:
+            response, piece = self._whole
             self._exchange.head(response, len(piece))
             self._exchange.bytes_sent += len(piece)
             self._exchange.wire.write(piece)

@@ -20,28 +20,25 @@ class HandReactor(MemoryReactorClock):
         self.handed.append((function, args))
 
 
-class HandPool:
-    """A thread pool whose jobs the test runs."""
+class HandTeam:
+    """A team of threads whose jobs the test runs."""
 
     def __init__(self) -> None:
         self.jobs: list = []
         self.stopped = False
 
-    def start(self) -> None:
-        pass
-
     def stop(self) -> None:
         self.stopped = True
 
-    def callInThreadWithCallback(self, on_result, function, *args):
-        self.jobs.append(lambda: on_result(True, function(*args)))
+    def run(self, job, *args):
+        self.jobs.append(lambda: job(*args))
 
 
 class RequestPoolTests(SynchronousTestCase):
     def setUp(self):
         self.reactor, self.registry = HandReactor(), CollectorRegistry()
         self.pool = RequestPool("api", 2, self.reactor, self.registry)
-        self.pool._pool = self.hand = HandPool()
+        self.pool._team = self.hand = HandTeam()
         self.pool.startService()
 
     def perform(self) -> None:
@@ -56,6 +53,13 @@ class RequestPoolTests(SynchronousTestCase):
         self.assertNoResult(answer)
         self.perform()
         self.assertEqual(self.successResultOf(answer), 42)
+
+    def test_an_error_of_the_job_is_the_failure_of_the_call(self):
+        """What the job raises fails the Deferred, and the place is free again."""
+        failed = self.pool.call(int, "no number")
+        self.perform()
+        self.failureResultOf(failed, ValueError)
+        self.assertEqual(self.registry.get_sample_value("pythanos_api_in_flight"), 0)
 
     def test_overflow_is_turned_away_at_once(self):
         """The third request of a pool of two fails without waiting, and is counted."""

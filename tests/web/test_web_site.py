@@ -271,7 +271,7 @@ class DeliveryTests(SynchronousTestCase):
         served.pool.keeps = True
         served.reactor.hold()
         served.send(b"GET /api/v1/body HTTP/1.1\r\nHost: x\r\n\r\n")
-        _, job, args = served.pool.jobs.pop()
+        done, job, args = served.pool.jobs.pop()
         thread = threading.Thread(target=job, args=args)
         thread.start()
         sink = args[1]
@@ -287,6 +287,7 @@ class DeliveryTests(SynchronousTestCase):
             served.reactor.perform()
             thread.join(0.001)
         served.reactor.perform()
+        done.callback(None)
         self.assertEqual((served.answer().body, served.answer().complete), (b"".join(pieces), True))
 
     def test_draining_waits_for_what_is_running(self):
