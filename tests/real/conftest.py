@@ -112,7 +112,8 @@ def new_prometheus(tmp_path: Path) -> Iterator[PrometheusPeer]:
 def both(seaweed: Seaweed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     """The plant in the newest Prometheus, and behind our daemons; one pair for all tests that only ask."""
     binary, promtool = prometheus_binaries("new")
-    with serving_both(binary, promtool, seaweed, tmp_path_factory.mktemp("both")) as pair:
+    bucket = {"type": "S3", "config": seaweed.section(seaweed.make_bucket("differential"))}
+    with serving_both(binary, promtool, bucket, tmp_path_factory.mktemp("both")) as pair:
         yield pair
 
 

@@ -1,6 +1,7 @@
 """A Prometheus server with blocks of two hours, its admin API and remote write on."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -31,9 +32,9 @@ class Prometheus:
             return json.load(answer)["data"]
 
     def version(self) -> tuple[int, int]:
-        """(major, minor)."""
-        major, minor = self.api("status/buildinfo")["version"].split(".")[:2]
-        return int(major), int(minor)
+        """(major, minor); zeros for a build that does not say."""
+        found = re.match(r"(\d+)\.(\d+)", self.api("status/buildinfo")["version"])
+        return (int(found[1]), int(found[2])) if found else (0, 0)
 
     def wait_for(self, expression: str, *, timeout: float = 20) -> None:
         """Returns when an instant query of the expression has a result. Raises TimeoutError."""

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ def upload_blocks(folder: Path, bucket: Mapping[str, Any]) -> list[str]:
 
 
 @contextmanager
-def serving(home: Path, bucket: Mapping[str, Any]) -> Iterator[Daemon]:
+def serving(home: Path, bucket: Mapping[str, Any], *, features: Sequence[str] = (EXPERIMENTAL,)) -> Iterator[Daemon]:
     """A querier over a store over the bucket; the replica label is deduplicated away."""
     with (
         running_store(home, {"config": dict(bucket)}) as store,
-        running_query(home, [store.grpc], query={"replica_label": [REPLICA]}, enable_feature=[EXPERIMENTAL]) as querier,
+        running_query(home, [store.grpc], query={"replica_label": [REPLICA]}, enable_feature=list(features)) as querier,
     ):
         yield querier
