@@ -26,7 +26,7 @@ ALLOWED = {
     "query": KERNELS | {"storeapi", "promql", "discovery"},
     "discovery": MODEL,
     "runtime": KERNELS,
-    "rpc": KERNELS | {"discovery", "storeapi", "query", "gateway", "runtime"},
+    "rpc": KERNELS | {"discovery", "storeapi", "promql", "query", "gateway", "runtime"},
     "web": KERNELS | {"objstore", "tsdb", "block", "storeapi", "promql", "query", "gateway", "runtime"},
 }
 ALLOWED["daemons"] = set().union(*ALLOWED.values()) | {"rpc", "web", "gateway", "query", "runtime"}

@@ -14,11 +14,12 @@ from twisted.internet.threads import deferToThreadPool
 
 from pythanos.config import Composed, flatten
 from pythanos.context import RequestContext
+from pythanos.daemons.distributed import DistributedQuerySection, query_servicer, remotes_factory
 from pythanos.daemons.http import HTTPParts, build_http
 from pythanos.daemons.launch import Daemon, DaemonStack, make_service
 from pythanos.daemons.options import DaemonOptions
 from pythanos.daemons.prom_apis import endpoints_with
-from pythanos.daemons.querying import QueryParts, QuerySection, build_query
+from pythanos.daemons.querying import QueryParts, build_query
 from pythanos.daemons.sections import GRPCConfig, SelectorSection, ServiceConfig
 from pythanos.discovery.dns_provider import DNSMetrics, DNSProvider, open_resolver
 from pythanos.query.client_config import GRPCClientConfig
@@ -34,6 +35,8 @@ from pythanos.rpc.info_servicer import SERVICE as INFO_SERVICE
 from pythanos.rpc.info_servicer import InfoServicer
 from pythanos.rpc.promapi.servicer import APIS as PROM_APIS
 from pythanos.rpc.promapi.servicer import PromAPIServicer
+from pythanos.rpc.queryapi.servicer import API as QUERY_API
+from pythanos.rpc.queryapi.servicer import SERVICE as QUERY_SERVICE
 from pythanos.rpc.server import GRPCServer, ServerLimits
 from pythanos.rpc.service import GRPCService
 from pythanos.rpc.store_servicer import SERVICE as STORE_SERVICE
@@ -68,7 +71,7 @@ class QueryDaemonConfig(Composed, frozen=True):
 
     service: QueryServiceConfig
     grpc: QueryGRPCConfig
-    query: QuerySection
+    query: DistributedQuerySection
     discovery: DiscoveryConfig
     client: GRPCClientConfig
     selector: SelectorSection
@@ -160,7 +163,13 @@ def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
         response_timeout_ms=discovery.store.response_timeout,
     )
     questions = PromQuestions(endpoints_with(endpoints), FanOut(stream_pool), discovery.selector_label)
-    query = build_query(config.query, proxy, questions, workers, platform)
+    remotes = remotes_factory(
+        config.query.query,
+        endpoints,
+        frozenset(discovery.selector_label),
+        limited=bool(config.selector.rules()),
+    )
+    query = build_query(config.query, proxy, questions, workers, platform, remotes)
     pages = Pages({"/graph": "graph.html"}, external_prefix=config.service.web.external_prefix)
     http = build_http(
         COMPONENT,
@@ -176,7 +185,8 @@ def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
     connections = Connections(endpoints, (info_pool, stream_pool), platform.reactor)
     services = [
         (STORE_SERVICE, StoreServicer(proxy, registry).handler()),
-        (INFO_SERVICE, InfoServicer(COMPONENT, proxy, PROM_APIS).handler()),
+        (INFO_SERVICE, InfoServicer(COMPONENT, proxy, (*PROM_APIS, QUERY_API)).handler()),
+        (QUERY_SERVICE, query_servicer(query, config.query.settings(), clock).handler()),
         *PromAPIServicer(questions, partial(selectors_in, options=query.engine.options.parser)).handlers(),
     ]
     grpc = build_grpc(config.grpc, services, platform, config.service.request.grpc_log())

@@ -15,6 +15,7 @@ from pythanos.promql.engine import Engine, EngineOptions
 from pythanos.promql.queryable import Queryable
 from pythanos.promql.syntax.cursor import ParserOptions
 from pythanos.query.active_queries import ActiveQueries
+from pythanos.query.distributed.sources import QuerySources, RemotesFactory, nobody
 from pythanos.query.fanout.questions import PromQuestions
 from pythanos.query.query_log import QueryLog
 from pythanos.query.queryable import SelectOptions, StoreQueryable
@@ -96,6 +97,11 @@ class QueryConfig(Section, frozen=True):
             raise ValueError("tenant_label_name must not be empty with enforce_tenancy")
 
     @property
+    def replica_labels(self) -> tuple[str, ...]:
+        """As the flag, each may be a list with commas."""
+        return tuple(label for one in self.replica_label for label in one.split(",") if label)
+
+    @property
     def tenant_label(self) -> str:
         """The label by which tenants are kept apart; "" where they are not."""
         return self.tenant_label_name if self.enforce_tenancy else ""
@@ -118,8 +124,7 @@ class QuerySection(PromAPISection, frozen=True):
             lookback_ms=query.lookback_delta,
             dynamic_lookback=query.dynamic_lookback_delta,
             default_step_ms=query.default_step,
-            # As the flag, which takes a list in one value, too.
-            replica_labels=tuple(label for one in query.replica_label for label in one.split(",") if label),
+            replica_labels=query.replica_labels,
             deduplication=self.deduplication.func,
             partial_response=query.partial_response,
             auto_downsampling=query.auto_downsampling,
@@ -150,6 +155,7 @@ class QuerySection(PromAPISection, frozen=True):
 @dataclass(frozen=True, slots=True)
 class QueryParts:
     engine: Engine
+    sources: QuerySources
     query: QueryAPI
     labels: LabelsAPI
     expressions: ExpressionsAPI
@@ -182,9 +188,14 @@ class ActiveQueryFile(Service):
 
 
 def build_query(
-    config: QuerySection, store: ProxyStore, questions: PromQuestions, workers: Workers, platform: Platform
+    config: QuerySection,
+    store: ProxyStore,
+    questions: PromQuestions,
+    workers: Workers,
+    platform: Platform,
+    remotes: RemotesFactory = nobody,
 ) -> QueryParts:
-    """The engine over ``store``, and its API; ``questions`` are for the endpoints."""
+    """The engine over ``store``, and its API; ``questions`` are for the endpoints, ``remotes`` help with queries."""
     settings = config.settings()
     engine = Engine(config.engine_options(platform.memory_bytes()), workers)
     gate = Gate(config.query.max_concurrent, registry=platform.registry, prefix="thanos_query_concurrent")
@@ -198,10 +209,14 @@ def build_query(
 
     active = build_active_queries(config.query, platform)
     log = QueryLog(platform.clock.monotonic, active, config.query.log_queries_longer_than)
-    query = QueryAPI(engine, queryable, gate, settings, clock=platform.clock, registry=platform.registry, log=log)
+    sources = QuerySources(queryable, remotes, gate, log)
+    query = QueryAPI(
+        engine, queryable, gate, settings, clock=platform.clock, registry=platform.registry, log=log, remotes=remotes
+    )
     parser = engine.options.parser
     return QueryParts(
         engine,
+        sources,
         query,
         LabelsAPI(choose, settings, platform.clock),
         ExpressionsAPI(parser),

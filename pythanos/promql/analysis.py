@@ -21,7 +21,7 @@ from pythanos.model.usage import StoreUsage
 from pythanos.promql.operators.build import OperatorBuilder
 from pythanos.promql.operators.operator import Block, Evaluation, Job, ScalarOperator, VectorOperator
 from pythanos.promql.plan.explain import node_name
-from pythanos.promql.plan.nodes import Node, RangeCall, Select, Subquery
+from pythanos.promql.plan.nodes import Node, RangeCall, RemoteUnion, Select, Subquery
 from pythanos.promql.queryable import EncodedSeries, Queryable, SelectHints, Selection
 from pythanos.promql.values import Steps
 from pythanos.units import format_go_duration
@@ -167,7 +167,7 @@ class AnalyzingBuilder(OperatorBuilder):
         return OperatorUsage(node_name(plan), list(self.roots), self.watched.selects)
 
     def _enter(self, node: Node) -> OperatorUsage:
-        usage = OperatorUsage(node_name(node), scans=isinstance(node, RangeCall | Select))
+        usage = OperatorUsage(node_name(node), scans=isinstance(node, RangeCall | RemoteUnion | Select))
         usage.reads_subquery = isinstance(node, RangeCall) and isinstance(node.source, Subquery)
         if self._path:
             self._claim(self._path[-1])

@@ -20,13 +20,15 @@ from pythanos.promql.operators.operator import (
     EvaluationOptions,
     merged_duplicates,
 )
-from pythanos.promql.operators.ranges import subquery_steps
 from pythanos.promql.plan.build import build_plan
+from pythanos.promql.plan.distribute import Distributed, distribute
 from pythanos.promql.plan.explain import Explained, explain
 from pythanos.promql.plan.nodes import Node, RangeSelect, StepInvariant, Subquery, Text
 from pythanos.promql.plan.optimize import PlanOptions, optimize
+from pythanos.promql.plan.times import subquery_steps
 from pythanos.promql.queryable import Queryable
 from pythanos.promql.range_vector import range_vector
+from pythanos.promql.remote import Remotes
 from pythanos.promql.syntax.ast import ValueType
 from pythanos.promql.syntax.cursor import ParserOptions
 from pythanos.promql.syntax.parser import parse
@@ -107,44 +109,62 @@ class Engine:
         self.options = options
         self.workers = workers
 
-    def instant(self, ctx: RequestContext, queryable: Queryable, query: InstantQuery) -> QueryResult:
-        """The value at one time: any type.
+    def instant(
+        self, ctx: RequestContext, queryable: Queryable, query: InstantQuery, remotes: Remotes | None = None
+    ) -> QueryResult:
+        """The value at one time: any type. Parts of it are evaluated by ``remotes``, at a whole second then.
 
         Raises BadRequest (ParseError) for the text, NotSupported, QueryFailed for what the data does not allow,
-        LimitExceeded, QueryTimeout, QueryCanceled, and what the queryable raises.
+        LimitExceeded, QueryTimeout, QueryCanceled, and what the queryable and remote engines raise.
         """
-        plan = self.plan(query.text, QueryTimes(query.time_ms, query.time_ms), queryable.hidden_labels)
+        times = query_times(QueryTimes(query.time_ms, query.time_ms), remotes)
+        planned = self._planned(query.text, times, queryable.hidden_labels, remotes, query.lookback_ms)
         evaluation = self._evaluation(ctx, queryable, query.lookback_ms)
-        steps = Steps(query.time_ms, 1, 1)
-        return self._answer(query, evaluation, plan, steps)
+        return self._answer(query, evaluation, planned, steps_of(times))
 
-    def range(self, ctx: RequestContext, queryable: Queryable, query: RangeQuery) -> QueryResult:
+    def range(
+        self, ctx: RequestContext, queryable: Queryable, query: RangeQuery, remotes: Remotes | None = None
+    ) -> QueryResult:
         """A Matrix in label order.
 
         Raises as ``instant`` does, and BadRequest for a step or a type that a range cannot have.
         """
         if query.step_ms <= 0:
             raise BadRequest("zero or negative query resolution step widths are not accepted. Try a positive integer")
-        times = QueryTimes(query.start_ms, query.end_ms, query.step_ms)
-        plan = self.plan(query.text, times, queryable.hidden_labels)
-        if plan.type not in (ValueType.SCALAR, ValueType.VECTOR):
-            kind = plan.type.documented
+        times = query_times(QueryTimes(query.start_ms, query.end_ms, query.step_ms), remotes)
+        planned = self._planned(query.text, times, queryable.hidden_labels, remotes, query.lookback_ms)
+        if planned.plan.type not in (ValueType.SCALAR, ValueType.VECTOR):
+            kind = planned.plan.type.documented
             raise BadRequest(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
         evaluation = self._evaluation(ctx, queryable, query.lookback_ms)
-        steps = Steps.between(query.start_ms, query.end_ms, query.step_ms)
-        return self._answer(query, evaluation, plan, steps)
+        return self._answer(query, evaluation, planned, steps_of(times))
 
     def plan(self, text: str, times: QueryTimes, hidden_labels: frozenset[str] = frozenset()) -> Node:
         """The optimized plan of a text; ``hidden_labels`` are a Queryable's. Raises BadRequest, NotSupported."""
-        tree = preprocess(parse(text, self.options.parser), times)
-        plan = build_plan(tree, self.options.subquery_step_ms)
-        return optimize(plan, PlanOptions(hidden_labels, self.options.optimize))
+        return self._planned(text, times, hidden_labels, None, 0).plan
 
     def explain(
-        self, text: str, times: QueryTimes | None = None, hidden_labels: frozenset[str] = frozenset()
+        self,
+        text: str,
+        times: QueryTimes | None = None,
+        hidden_labels: frozenset[str] = frozenset(),
+        remotes: Remotes | None = None,
+        lookback_ms: int = 0,
     ) -> Explained:
         """The plan of a text as a tree of names."""
-        return explain(self.plan(text, times or QueryTimes(0, 0), hidden_labels))
+        times = query_times(times or QueryTimes(0, 0), remotes)
+        return explain(self._planned(text, times, hidden_labels, remotes, lookback_ms).plan)
+
+    def _planned(
+        self, text: str, times: QueryTimes, hidden_labels: frozenset[str], remotes: Remotes | None, lookback_ms: int
+    ) -> Distributed:
+        tree = preprocess(parse(text, self.options.parser), times)
+        planned = Distributed(build_plan(tree, self.options.subquery_step_ms))
+        if remotes is not None:
+            lookback_ms = lookback_ms if lookback_ms > 0 else self.options.lookback_ms
+            planned = distribute(planned.plan, steps_of(times), remotes, lookback_ms)
+        planned.plan = optimize(planned.plan, PlanOptions(hidden_labels, self.options.optimize))
+        return planned
 
     def _evaluation(self, ctx: RequestContext, queryable: Queryable, lookback_ms: int) -> Evaluation:
         options = self.options
@@ -157,9 +177,10 @@ class Engine:
         return Evaluation(ctx, queryable, self.workers.compute, chosen, Account(options.limits))
 
     def _answer(
-        self, query: InstantQuery | RangeQuery, evaluation: Evaluation, plan: Node, steps: Steps
+        self, query: InstantQuery | RangeQuery, evaluation: Evaluation, planned: Distributed, steps: Steps
     ) -> QueryResult:
         evaluation.ctx.check()
+        plan = planned.plan
         builder = AnalyzingBuilder(evaluation) if query.analyze else OperatorBuilder(evaluation)
         evaluate = _instant_value if isinstance(query, InstantQuery) else _range_value
         try:
@@ -170,10 +191,24 @@ class Engine:
             query.text,
             value,
             evaluation.account.stats(),
-            list(dict.fromkeys(warning for selection in evaluation.selections for warning in selection.warnings)),
+            list(dict.fromkeys([*planned.warnings, *(w for one in evaluation.selections for w in one.warnings)])),
             evaluation.annotations,
             builder.usage(plan) if isinstance(builder, AnalyzingBuilder) else None,
         )
+
+
+def query_times(times: QueryTimes, remotes: Remotes | None) -> QueryTimes:
+    """The times of a query; where others take part of it, whole seconds, as Thanos makes them."""
+    if remotes is None or not remotes.engines:
+        return times
+    return QueryTimes(times.start_ms // 1000 * 1000, times.end_ms // 1000 * 1000, times.step_ms)
+
+
+def steps_of(times: QueryTimes) -> Steps:
+    """The steps of a query."""
+    if not times.step_ms:
+        return Steps(times.start_ms, 1, 1)
+    return Steps.between(times.start_ms, times.end_ms, times.step_ms)
 
 
 def _instant_value(builder: OperatorBuilder, plan: Node, steps: Steps) -> Value:

@@ -13,6 +13,7 @@ from pythanos.context import RequestContext
 from pythanos.errors import ConfigError, PythanosError
 from pythanos.model.matchers import quote
 from pythanos.model.timerange import MAX_TIME_MS, MIN_TIME_MS
+from pythanos.query.distributed.requests import QueryClient
 from pythanos.query.endpoint_metrics import EndpointMetrics, EndpointNode
 from pythanos.query.fanout.clients import PromAPI
 from pythanos.storeapi.proxy import Endpoint
@@ -49,6 +50,10 @@ class EndpointClient(Store, Protocol):
     @property
     def promapi(self) -> PromAPI:
         """What it can be asked besides series."""
+
+    @property
+    def queryapi(self) -> QueryClient:
+        """By which it evaluates queries, if it announces that."""
 
     def is_outdated(self) -> bool:
         """Whether a new connection would use other certificates than this one."""

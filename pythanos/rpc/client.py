@@ -7,24 +7,19 @@ from dataclasses import dataclass
 
 import grpc
 
-from pythanos._wire import NotCanonical, decode_series
 from pythanos.context import RequestContext
-from pythanos.errors import CorruptData
 from pythanos.query.endpoints import EndpointSpec
 from pythanos.rpc import codec
 from pythanos.rpc.calls import metadata_of
 from pythanos.rpc.channels import Connection, open_connection
 from pythanos.rpc.errors import error_of
+from pythanos.rpc.frames import frames_of, gathered
 from pythanos.rpc.pb import info_pb2, store_pb2
 from pythanos.rpc.promapi.client import RemotePromAPI
-from pythanos.storeapi.batches import SeriesFrame, StoreWarning
+from pythanos.rpc.queryapi.client import RemoteQueryAPI
+from pythanos.storeapi.batches import SeriesFrame
 from pythanos.storeapi.requests import LabelNamesRequest, LabelsAnswer, LabelValuesRequest, SeriesRequest
 from pythanos.storeapi.store import StoreInfo
-
-# A server that sends series one by one costs a kernel call a message; so many bytes of messages are decoded together.
-GATHER_BYTES = 256 * 1024
-# A message of this size is a batch already.
-BATCH_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,10 @@ def connect(spec: EndpointSpec) -> RemoteStore:
 
 
 class RemoteStore:
-    """One endpoint. ``info()`` is what the last ``fetch_info`` heard, and never blocks; ``promapi``: its other APIs."""
+    """One endpoint. ``info()`` is what the last ``fetch_info`` heard, and never blocks.
+
+    ``promapi`` and ``queryapi``: what it can be asked besides series.
+    """
 
     def __init__(self, address: str, connection: Connection | None = None) -> None:
         """Connects to ``address`` in cleartext where no ``connection`` is given; owns it either way."""
@@ -68,6 +66,7 @@ class RemoteStore:
         )
         self._announced = StoreInfo((), 0, 0)
         self.promapi = RemotePromAPI(self._channel, address)
+        self.queryapi = RemoteQueryAPI(self._channel, address)
 
     def info(self) -> StoreInfo:
         return self._announced
@@ -102,27 +101,13 @@ class RemoteStore:
         try:
             for data in gathered(call):
                 ctx.check()
-                yield from self._frames(data)
+                yield from frames_of(data, f"series response of {self.address}")
             # A call that was cancelled from here ends like one that is complete.
             ctx.check()
         except grpc.RpcError as error:
             raise error_of(error, self.address, ctx) from error
         finally:
             call.cancel()
-
-    def _frames(self, data: bytes) -> Iterator[SeriesFrame]:
-        source = f"series response of {self.address}"
-        try:
-            batch, others = decode_series(data, source=source)
-        except NotCanonical:
-            batch, others = decode_series(canonical(data), source=source)
-        if batch is not None:
-            yield batch
-        for field, body in others:
-            if field == store_pb2.SeriesResponse.WARNING_FIELD_NUMBER:
-                yield StoreWarning(body.decode("utf-8", "replace"))
-            else:
-                yield codec.series_hints_from_any(body)
 
     def label_names(self, ctx: RequestContext, request: LabelNamesRequest) -> LabelsAnswer:
         message = codec.label_names_request_to_proto(request)
@@ -146,57 +131,3 @@ class RemoteStore:
 
     def close(self) -> None:
         self._channel.close()
-
-
-def gathered(messages: Iterator[bytes]) -> Iterator[bytes]:
-    """The messages, small ones laid end to end up to GATHER_BYTES: what ``decode_series`` likes best."""
-    waiting: list[bytes] = []
-    size = 0
-    for message in messages:
-        waiting.append(message)
-        size += len(message)
-        if len(message) >= BATCH_BYTES or size >= GATHER_BYTES:
-            yield b"".join(waiting) if len(waiting) > 1 else message
-            waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)
-
-
-def canonical(data: bytes) -> bytes:
-    """The same messages written in field order and without empty labels, by python-protobuf; a cold path."""
-    # Laid end to end, messages of a oneof would overwrite each other: split them at the top level first.
-    out = []
-    for part in split_messages(data):
-        message = store_pb2.SeriesResponse.FromString(part)
-        for series in (message.series, *message.batch.series):
-            kept = [label for label in series.labels if label.name and label.value]
-            if len(kept) != len(series.labels):
-                del series.labels[:]
-                series.labels.extend(kept)
-        out.append(message.SerializeToString())
-    return b"".join(out)
-
-
-def split_messages(data: bytes) -> Iterator[bytes]:
-    """Top-level fields of messages laid end to end, each with its tag: one message each. Raises CorruptData."""
-    at = 0
-    while at < len(data):
-        start = at
-        _, at = _uvarint(data, at)
-        size, at = _uvarint(data, at)
-        at += size
-        if at > len(data):
-            raise CorruptData("series response", start, "message runs past its end")
-        yield data[start:at]
-
-
-def _uvarint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data):
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise CorruptData("series response", at, "varint runs past its end")

@@ -15,6 +15,7 @@ from pythanos.errors import (
     NotSupported,
     PythanosError,
     QueryCanceled,
+    QueryFailed,
     QueryTimeout,
     Retryable,
 )
@@ -30,6 +31,8 @@ STATUS_OF: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (Retryable, grpc.StatusCode.UNAVAILABLE),
     (CorruptData, grpc.StatusCode.DATA_LOSS),
     (NotSupported, grpc.StatusCode.UNIMPLEMENTED),
+    # As Thanos ends a query that cannot be evaluated.
+    (QueryFailed, grpc.StatusCode.ABORTED),
 )
 
 
@@ -58,6 +61,8 @@ def error_of(error: grpc.RpcError, address: str, ctx: RequestContext) -> Pythano
     text = f"rpc error: code = {go_code(code)} desc = {details}"
     if code is grpc.StatusCode.INVALID_ARGUMENT:
         return BadRequest(text)
+    if code is grpc.StatusCode.ABORTED:
+        return QueryFailed(f"{address}: {text}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return LimitExceeded(f"of {address}", "its own", text)
     if code is grpc.StatusCode.DATA_LOSS:

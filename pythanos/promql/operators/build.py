@@ -26,7 +26,7 @@ from pythanos.promql.operators.extended.ranges import ExtendedRangeScan
 from pythanos.promql.operators.extended.smoothed import SmoothedScan
 from pythanos.promql.operators.histograms.figures import FIGURES, HistogramFigures
 from pythanos.promql.operators.operator import Evaluation, ScalarOperator, VectorOperator
-from pythanos.promql.operators.ranges import RangeOperator, RangeScan, SubqueryRange, subquery_steps
+from pythanos.promql.operators.ranges import RangeOperator, RangeScan, SubqueryRange
 from pythanos.promql.operators.rank import RANKS, CountValues, Quantile, Ranking
 from pythanos.promql.operators.relabel import LabelJoin, LabelReplace, Relabel, Sorted, SortedByLabel
 from pythanos.promql.operators.scalar import (
@@ -45,9 +45,9 @@ from pythanos.promql.operators.scan import InstantScan, Timestamps
 from pythanos.promql.operators.sets import SetOperation
 from pythanos.promql.operators.vectors.chain import Chained, Operand
 from pythanos.promql.operators.vectors.info import InfoJoin, InfoScan
+from pythanos.promql.operators.vectors.remote import RemoteScan
 from pythanos.promql.operators.vectors.sampling import LimitRatio
 from pythanos.promql.operators.vectors.start_times import Nothing, StartTimes
-from pythanos.promql.plan.info_times import first_selected_time
 from pythanos.promql.plan.nodes import (
     Aggregate,
     Binary,
@@ -58,10 +58,12 @@ from pythanos.promql.plan.nodes import (
     Number,
     RangeCall,
     RangeSelect,
+    RemoteUnion,
     Select,
     StepInvariant,
     Text,
 )
+from pythanos.promql.plan.times import first_selected_time, subquery_steps
 from pythanos.promql.syntax.ast import SET_OPERATORS, ValueType
 from pythanos.promql.values import Steps
 
@@ -96,6 +98,8 @@ class OperatorBuilder:
                 return Elementwise(self.evaluation, operand, negate)
             case StepInvariant():
                 return Repeat(self.vector(node.expr, _first(steps)), steps)
+            case RemoteUnion():
+                return RemoteScan(self.evaluation, node, steps)
         raise NotSupported(f"{type(node).__name__} is not supported here yet")
 
     def scalar(self, node: Node, steps: Steps) -> ScalarOperator:

@@ -26,6 +26,7 @@ from pythanos.promql.accounting import Account
 from pythanos.promql.annotations import Annotation, Annotations
 from pythanos.promql.histograms import rows as rows_of
 from pythanos.promql.queryable import Queryable, Selection
+from pythanos.promql.remote import RemoteAnswer
 from pythanos.promql.shared_reads import SharedReads
 from pythanos.promql.values import HistogramRows, Steps
 from pythanos.workers import Pool
@@ -144,7 +145,7 @@ class Evaluation:
     options: EvaluationOptions
     account: Account
     annotations: Annotations = field(default_factory=Annotations)
-    selections: list[Selection] = field(default_factory=list)
+    selections: list[Selection | RemoteAnswer] = field(default_factory=list)
     reads: SharedReads = field(init=False)
 
     def __post_init__(self) -> None:

@@ -44,6 +44,7 @@ from pythanos.promql.operators.scan import (
     select_hints,
 )
 from pythanos.promql.plan.nodes import RangeSelect, Subquery
+from pythanos.promql.plan.times import subquery_ends
 from pythanos.promql.queryable import EncodedSeries
 from pythanos.promql.values import Steps
 
@@ -238,21 +239,6 @@ class SubqueryRange(RangeOperator):
         block.read = rows.read
         block.annotations = rows.annotations + block.annotations
         return block
-
-
-def subquery_ends(node: Subquery, steps: Steps) -> Steps:
-    """Where the ranges of a subquery end."""
-    if node.at_ms is not None:
-        return Steps(node.at_ms - node.offset_ms, 1, 1)
-    return Steps(steps.start_ms - node.offset_ms, steps.step_ms, steps.count)
-
-
-def subquery_steps(node: Subquery, steps: Steps) -> Steps:
-    """When the inner expression is evaluated: at multiples of the subquery's step, after the first range begins."""
-    ends = subquery_ends(node, steps)
-    begin = ends.start_ms - node.range_ms
-    start = node.step_ms * (begin // node.step_ms + 1)
-    return Steps.between(start, ends.end_ms, node.step_ms)
 
 
 def counter_infos(evaluation: Evaluation, labels: LabelColumn, known_name: str, position: int) -> list[Annotation]:

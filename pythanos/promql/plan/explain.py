@@ -16,6 +16,8 @@ from pythanos.promql.plan.nodes import (
     Number,
     RangeCall,
     RangeSelect,
+    Remote,
+    RemoteUnion,
     Select,
     StepInvariant,
     Subquery,
@@ -40,6 +42,8 @@ class Explained:
 
 def explain(plan: Node) -> Explained:
     """The plan as names."""
+    if isinstance(plan, RemoteUnion):
+        return Explained(node_name(plan), tuple(Explained(_remote(part)) for part in plan.parts))
     return Explained(node_name(plan), tuple(explain(child) for child in children(plan)))
 
 
@@ -70,7 +74,17 @@ def node_name(node: Node) -> str:
             return "[negate]"
         case StepInvariant():
             return "[step invariant]"
+        case RemoteUnion():
+            return "[remote]" if node.parts else "[nothing]"
     raise AssertionError(node)
+
+
+def _remote(part: Remote) -> str:
+    steps = part.steps
+    times = f"{steps.start_ms / 1000:.3f}"
+    if steps.count > 1:
+        times += f" to {steps.end_ms / 1000:.3f} every {format_duration(steps.step_ms)}"
+    return f"[query] {part.engine.address}: {part.text} @ {times}"
 
 
 def _moved(node: Select | Subquery) -> str:

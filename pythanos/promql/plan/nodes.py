@@ -14,7 +14,9 @@ from types import MappingProxyType
 from typing import Any, Union, cast
 
 from pythanos.model.matchers import Matcher
+from pythanos.promql.remote import RemoteEngine
 from pythanos.promql.syntax.ast import Cardinality, ValueType, VectorMatching
+from pythanos.promql.values import Steps
 
 __all__ = ["Cardinality", "VectorMatching"]
 
@@ -197,6 +199,25 @@ class StepInvariant:
         return self.expr.end
 
 
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """An expression that another engine evaluates, given as text, at steps that it has all the samples for."""
+
+    engine: RemoteEngine
+    text: str
+    steps: Steps
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteUnion:
+    """What other engines give of one expression, laid over each other: a later part wins. No part: no series."""
+
+    parts: tuple[Remote, ...]
+    start: int = field(default=0, compare=False)
+    end: int = field(default=0, compare=False)
+    type = ValueType.VECTOR
+
+
 RangeSource = Union[RangeSelect, Subquery]  # noqa: UP007
 Node = Union[  # noqa: UP007
     Number,
@@ -212,6 +233,7 @@ Node = Union[  # noqa: UP007
     Chain,
     Negate,
     StepInvariant,
+    RemoteUnion,
 ]
 
 

@@ -12,7 +12,9 @@ from pythanos.errors import BadRequest
 from pythanos.model.matchers import Matcher
 from pythanos.promql.engine import Engine, InstantQuery, QueryResult, RangeQuery
 from pythanos.promql.queryable import Queryable
+from pythanos.promql.remote import Remotes
 from pythanos.promql.tree.preprocess import QueryTimes
+from pythanos.query.distributed.sources import RemotesFactory, nobody
 from pythanos.query.query_log import QueryLog, QueryRun
 from pythanos.query.queryable import SelectOptions
 from pythanos.runtime.clock import Clock
@@ -29,7 +31,7 @@ from pythanos.web.api.query.settings import (
     wants_analysis,
 )
 from pythanos.web.api.responses import success
-from pythanos.web.messages import Args, Request, Response
+from pythanos.web.messages import Request, Response
 from pythanos.web.router import Route
 
 StoreMatchers = tuple[tuple[Matcher, ...], ...]
@@ -50,8 +52,10 @@ class QueryAPI:
         clock: Clock,
         registry: CollectorRegistry,
         log: QueryLog | None = None,
+        remotes: RemotesFactory = nobody,
     ) -> None:
         self._engine, self._queryables, self._gate = engine, queryables, gate
+        self._remotes = remotes
         self._settings, self._clock = settings, clock
         self._log = log or QueryLog(clock.monotonic)
         self._timespan = Histogram(
@@ -73,22 +77,22 @@ class QueryAPI:
     def query(self, request: Request) -> Response:
         """The value of ``query`` at ``time``."""
         query, select = self._instant(request)
-        queryable = self._queryable(request.args, select)
+        queryable, remotes = self._sources(request, select)
         timer = QueryTimer(self._clock)
         run = QueryRun(query.text, query.time_ms, query.time_ms)
         with self._evaluating(request.context, run, timer):
-            result = self._engine.instant(request.context, queryable, query)
+            result = self._engine.instant(request.context, queryable, query, remotes)
             _note(run, result)
         return query_answer(result, request.args, timer)
 
     def query_range(self, request: Request) -> Response:
         """The values of ``query`` from ``start`` to ``end``, every ``step``."""
         query, select = self._range(request)
-        queryable = self._queryable(request.args, select)
+        queryable, remotes = self._sources(request, select)
         timer = QueryTimer(self._clock)
         run = QueryRun(query.text, query.start_ms, query.end_ms, query.step_ms)
         with self._evaluating(request.context, run, timer):
-            result = self._engine.range(request.context, queryable, query)
+            result = self._engine.range(request.context, queryable, query, remotes)
             _note(run, result)
         self._timespan.observe((query.end_ms - query.start_ms) / 1000)
         return query_answer(result, request.args, timer)
@@ -96,16 +100,19 @@ class QueryAPI:
     def query_explain(self, request: Request) -> Response:
         """The plan by which ``query`` would be evaluated."""
         query, select = self._instant(request)
-        return self._explained(request.args, select, query.text, QueryTimes(query.time_ms, query.time_ms))
+        return self._explained(request, select, query, QueryTimes(query.time_ms, query.time_ms))
 
     def query_range_explain(self, request: Request) -> Response:
         query, select = self._range(request)
         times = QueryTimes(query.start_ms, query.end_ms, query.step_ms)
-        return self._explained(request.args, select, query.text, times)
+        return self._explained(request, select, query, times)
 
-    def _explained(self, args: Args, select: SelectOptions, text: str, times: QueryTimes) -> Response:
-        hidden_labels = self._queryable(args, select).hidden_labels
-        return success(self._engine.explain(text, times, hidden_labels).to_json())
+    def _explained(
+        self, request: Request, select: SelectOptions, query: InstantQuery | RangeQuery, times: QueryTimes
+    ) -> Response:
+        queryable, remotes = self._sources(request, select)
+        plan = self._engine.explain(query.text, times, queryable.hidden_labels, remotes, query.lookback_ms)
+        return success(plan.to_json())
 
     def _instant(self, request: Request) -> tuple[InstantQuery, SelectOptions]:
         args, settings = request.args, self._settings
@@ -131,8 +138,9 @@ class QueryAPI:
         lookback = lookback_ms(args, select.max_resolution_ms, settings)
         return RangeQuery(args.get("query"), start_ms, end_ms, step_ms, lookback, wants_analysis(args)), select
 
-    def _queryable(self, args: Args, select: SelectOptions) -> Queryable:
-        return self._queryables(select, params.selectors(args.all("storeMatch[]")))
+    def _sources(self, request: Request, select: SelectOptions) -> tuple[Queryable, Remotes | None]:
+        matchers = params.selectors(request.args.all("storeMatch[]"))
+        return self._queryables(select, matchers), self._remotes(select, matchers, request.context.tenant)
 
     @contextmanager
     def _evaluating(self, ctx: RequestContext, run: QueryRun, timer: QueryTimer) -> Iterator[None]:

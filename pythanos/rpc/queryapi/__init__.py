@@ -1,0 +1,1 @@
+"""The QueryAPI: PromQL over gRPC."""
