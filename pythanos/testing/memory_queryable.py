@@ -10,12 +10,19 @@ from numpy.typing import NDArray
 
 from pythanos import _chunks, _labels
 from pythanos.context import RequestContext
-from pythanos.model.histogram import HistogramColumns, take_rows
+from pythanos.model.histogram import HistogramColumns, concat_histograms, take_rows
 from pythanos.model.matchers import Matcher
 from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
 
-Samples = tuple[Sequence[int], Sequence[float]]
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What one series holds: floats at ``timestamps`` ms, and native histograms beside them, if any."""
+
+    timestamps: NDArray[np.int64]
+    values: NDArray[np.float64]
+    histograms: HistogramColumns | None = None
 
 
 @dataclass(slots=True)
@@ -105,9 +112,28 @@ class MemoryQueryable:
     asked: list[tuple[tuple[Matcher, ...], SelectHints]] = field(default_factory=list)
     hidden_labels: frozenset[str] = frozenset()
 
-    def add(self, labels: Mapping[str, str], timestamps: Sequence[int], values: Sequence[float]) -> None:
-        """One series; ``timestamps`` ms, rising."""
-        self.series[tuple(sorted(labels.items()))] = (timestamps, values)
+    def add(
+        self,
+        labels: Mapping[str, str],
+        timestamps: Sequence[int] | NDArray[np.int64] = (),
+        values: Sequence[float] | NDArray[np.float64] = (),
+        histograms: HistogramColumns | None = None,
+    ) -> None:
+        """One series; ``timestamps`` ms, rising. It takes the place of one with the same labels.
+
+        ``histograms``: all rows of the columns belong to this series, at times that rise and are no float's.
+        Raises ValueError for times that do not rise, or not as many as there are values.
+        """
+        times, numbers = np.asarray(timestamps, np.int64), np.asarray(values, np.float64)
+        if len(times) != len(numbers):
+            raise ValueError("there are not as many values as timestamps")
+        own = histograms if histograms is not None and len(histograms) else None
+        both = times if own is None else np.concatenate([times, own.timestamps])
+        if (np.diff(times) <= 0).any() or (own is not None and (np.diff(own.timestamps) <= 0).any()):
+            raise ValueError("timestamps do not rise")
+        if len(np.unique(both)) < len(both):
+            raise ValueError("a float and a histogram stand at the same time")
+        self.series[tuple(sorted(labels.items()))] = Samples(times, numbers, own)
 
     def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection:
         self.asked.append((matchers, hints))
@@ -120,11 +146,30 @@ class MemoryQueryable:
         for first in range(0, len(order), self.batch_series):
             rows = order[first : first + self.batch_series]
             chosen = [self.series[keys[row]] for row in rows]
-            start = np.zeros(len(rows) + 1, np.int64)
-            np.cumsum([len(times) for times, _ in chosen], out=start[1:])
-            timestamps = np.concatenate([np.asarray(times, np.int64) for times, _ in chosen])
-            values = np.concatenate([np.asarray(values, np.float64) for _, values in chosen])
-            yield HeldSeries(SampleBatch(labels.take(rows), start, timestamps, values))
+            yield HeldSeries(
+                SampleBatch(
+                    labels.take(rows),
+                    _starts([len(samples.values) for samples in chosen]),
+                    np.concatenate([samples.timestamps for samples in chosen]),
+                    np.concatenate([samples.values for samples in chosen]),
+                    histograms=_histograms_of(chosen),
+                )
+            )
+
+
+def _histograms_of(chosen: Sequence[Samples]) -> HistogramColumns | None:
+    """The histograms of some series, cut into series; None where none has any."""
+    some = [samples.histograms for samples in chosen if samples.histograms is not None]
+    if not some:
+        return None
+    start = _starts([0 if samples.histograms is None else len(samples.histograms) for samples in chosen])
+    return replace(concat_histograms(some), start=start, chunk_reset=np.zeros(len(chosen), np.uint8))
+
+
+def _starts(sizes: Sequence[int]) -> NDArray[np.int64]:
+    start = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=start[1:])
+    return start
 
 
 def _taken(histograms: HistogramColumns, rows: NDArray[np.intp]) -> HistogramColumns:
