@@ -14,7 +14,11 @@
 # `rising` is for counters whose resets were summed away (downsampled counter chunks): their totals start anywhere, so a switch
 # continues from the last value taken with what the replica itself gained since.
 
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t
+#
+# Two scrapers that both work differ by jitter only: after a step or two one of them is taken and stays taken. `reigns` proves that
+# for all that is left, and the rest is copied.
+
+from libc.stdint cimport INT64_MAX, INT64_MIN, UINT64_MAX, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memmove
 
 from pythanos._arena cimport Growing, release, reserve
@@ -23,6 +27,11 @@ cdef enum Counter:
     NO_COUNTER = 0
     FALLING = 1     # resets show as falls
     RISING = 2      # resets were summed away
+
+
+# Each is a walk over what is left: a replica with holes soon stops being asked.
+cdef enum:
+    REIGN_ATTEMPTS = 3
 
 
 cdef struct Samples:
@@ -43,6 +52,7 @@ cdef struct Replica:
     Py_ssize_t at
     int64_t penalty
     double correction
+    int attempts            # how often `reigns` has said no
     bint seen               # a number was passed: the last one, and its time
     double last
     int64_t last_t
@@ -133,6 +143,7 @@ cdef inline Replica replica_of(const Samples* samples) noexcept nogil:
     r.at = 0
     r.penalty = 0
     r.correction = 0
+    r.attempts = 0
     r.seen = False
     r.last = 0
     r.last_t = r.reset_t = r.before_reset_t = INT64_MIN
@@ -210,6 +221,61 @@ cdef inline bint is_reset(const Replica* r, int64_t last_t, double last, int64_t
     return times(r.samples)[r.at] - last_t > interval / 2 or values(r.samples)[r.at] < last / 2
 
 
+cdef inline uint64_t least_step(const int64_t* t, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    """The smallest distance between neighbours in t[start : end], which rise."""
+    cdef uint64_t least = UINT64_MAX, step
+    cdef Py_ssize_t i
+    for i in range(start + 1, end):
+        step = <uint64_t>t[i] - <uint64_t>t[i - 1]
+        least = step if step < least else least
+    return least
+
+
+cdef inline bint reigns(const Replica* taken, const Replica* other) noexcept nogil:
+    """Whether all samples after the one at hand will be taken too, and none of `other`; the one before it was taken.
+
+    The penalty is at least twice the least spacing of both. So it shuts the other replica out as long as no step is longer, and
+    for good if the other one ends within it.
+    """
+    cdef const int64_t* t = times(taken.samples)
+    cdef const int64_t* o = times(other.samples)
+    cdef Py_ssize_t n = taken.samples.n, i
+    cdef uint64_t least = least_step(t, taken.at - 1, n), least_other, longest = 0, step
+    if other.at < other.samples.n:
+        least_other = least_step(o, other.at - 1 if other.at > 0 else 0, other.samples.n)
+        least = least_other if least_other < least else least
+    if least >= <uint64_t>1 << 62:
+        return False
+    for i in range(taken.at + 1, n):
+        step = <uint64_t>t[i] - <uint64_t>t[i - 1]
+        longest = step if step > longest else longest
+    if longest > 2 * least:
+        return False
+    return other.at >= other.samples.n or o[other.samples.n - 1] <= t[n - 1] or (
+        <uint64_t>o[other.samples.n - 1] - <uint64_t>t[n - 1] <= 2 * least
+    )
+
+
+cdef inline void take_rest(Replica* taken, Samples* out, Counter counter) noexcept nogil:
+    """Appends what comes after the sample at hand; there is room."""
+    cdef const Samples* s = taken.samples
+    cdef Py_ssize_t i, start = taken.at + 1, count = s.n - taken.at - 1, n = out.n
+    memcpy(times(out) + n, times(s) + start, 8 * count)
+    memcpy(values(out) + n, values(s) + start, 8 * count)
+    if out.with_st:
+        memcpy(starts(out) + n, starts(s) + start, 8 * count)
+    if out.with_ref:
+        memcpy(refs(out) + n, refs(s) + start, 8 * count)
+    out.n += count
+    if counter == NO_COUNTER or taken.correction == 0:
+        return
+    for i in range(start, s.n):
+        if counter == FALLING:
+            pass_sample(taken, i)
+        if is_number(s, i):
+            values(out)[n + i - start] += taken.correction
+
+
 cdef inline bint fold_penalty(const Samples* a, const Samples* b, Samples* out, Counter counter) noexcept nogil:
     """Appends the deduplicated samples of two replicas to `out`; False where memory is short."""
     cdef Replica left = replica_of(a), right = replica_of(b)
@@ -254,6 +320,11 @@ cdef inline bint fold_penalty(const Samples* a, const Samples* b, Samples* out, 
             last_number_t = times(taken.samples)[taken.at]
         last_t = times(taken.samples)[taken.at]
         put(out, taken.samples, taken.at, value)
+        if taken == before and taken.at > 0 and taken.attempts < REIGN_ATTEMPTS:
+            if reigns(taken, other):
+                take_rest(taken, out, counter)
+                return True
+            taken.attempts += 1
         before = taken
 
 
