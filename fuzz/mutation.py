@@ -1,16 +1,20 @@
-"""The loop around a fuzz target: atheris where it is installed, else seeded mutations of a corpus.
+"""The loop around a fuzz target: libFuzzer, by atheris, where that is installed, else seeded mutations of a corpus.
 
 python fuzz/fuzz_X.py fuzz/corpus/X [libFuzzer options]           with atheris
-python fuzz/fuzz_X.py --seconds 600 [--seed 1] [corpus folder]    without
+python fuzz/fuzz_X.py --seconds 600 [--seed 1] [corpus folder]    without, or where --seconds says so
+
+``fuzz/campaign.sh`` builds the kernels with coverage and AddressSanitizer and runs all targets with atheris.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 try:
@@ -19,6 +23,11 @@ except ImportError:
     atheris = None
 
 INPUT_BYTES_MAX = 4096
+
+
+def instrumented() -> contextlib.AbstractContextManager[object]:
+    """Within it, imported Python modules tell atheris which of their branches were taken."""
+    return contextlib.nullcontext() if atheris is None else atheris.instrument_imports()
 
 
 def mutate(rng: random.Random, data: bytes, other: bytes) -> bytes:
@@ -46,28 +55,31 @@ def mutate(rng: random.Random, data: bytes, other: bytes) -> bytes:
     return bytes(out[:INPUT_BYTES_MAX])
 
 
-def run(target: Callable[[bytes], None], corpus: list[bytes], seconds: float, seed: int) -> int:
-    """Tries the corpus, then mutations of it for a while; the number of inputs. What the target raises ends it."""
+def inputs(corpus: list[bytes], seed: int) -> Iterator[bytes]:
+    """The corpus, then mutations of it without an end."""
     rng = random.Random(seed)
-    tried, end = 0, time.monotonic() + seconds
-    inputs = iter(corpus)
-    while time.monotonic() < end:
-        for _ in range(100):
-            data = next(inputs, None)
-            if data is None:
-                data = mutate(rng, rng.choice(corpus), rng.choice(corpus))
-            try:
-                target(data)
-            except BaseException:
-                print(f"input {data.hex()}", file=sys.stderr)
-                raise
-            tried += 1
-    return tried
+    yield from corpus
+    while True:
+        yield mutate(rng, rng.choice(corpus), rng.choice(corpus))
 
 
-def main(target: Callable[[bytes], None], corpus: Path) -> None:
+def run(target: Callable[[bytes], object], source: Iterator[bytes], count: int) -> None:
+    """Tries the next ``count`` inputs. What the target raises ends it, and the input is printed."""
+    for data in islice(source, count):
+        try:
+            target(data)
+        except BaseException:
+            print(f"input {data.hex()}", file=sys.stderr)
+            raise
+
+
+def read_corpus(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+def main(target: Callable[[bytes], object], corpus: Path) -> None:
     if atheris is not None and "--seconds" not in sys.argv:
-        atheris.Setup(sys.argv, target)
+        atheris.Setup(sys.argv, lambda data: (target(data), None)[1])
         atheris.Fuzz()
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -75,5 +87,8 @@ def main(target: Callable[[bytes], None], corpus: Path) -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    seeds = [path.read_bytes() for path in sorted(options.corpus.iterdir())]
-    print(f"{run(target, seeds, options.seconds, options.seed)} inputs, no fault")
+    source, tried, end = inputs(read_corpus(options.corpus), options.seed), 0, time.monotonic() + options.seconds
+    while time.monotonic() < end:
+        run(target, source, 100)
+        tried += 100
+    print(f"{tried} inputs, no fault")
