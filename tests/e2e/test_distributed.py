@@ -1,0 +1,117 @@
+"""A querier over two queriers gives what one over all stores gives; one that is gone is a warning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+from real.answers import Answer, ask, differences
+from regions import END_MS, HOUR_MS, QUERIES, REPLICA, START_MS, fill_regions
+from running import Daemon, folder_bucket, running_query, running_store
+
+# Sums of sums are added in another order.
+RELATIVE = 1e-9
+SPAN = {"start": str((START_MS + HOUR_MS // 2) // 1000), "end": str(END_MS // 1000 - 60), "step": "60"}
+TIME = {"time": str((END_MS - HOUR_MS) // 1000)}
+
+
+@dataclass(frozen=True)
+class Rig:
+    """``root`` is over the leaves and has queries evaluated there, ``whole`` is over the stores of both."""
+
+    whole: Daemon
+    root: Daemon
+    leaves: list[Daemon]
+    # Ends the second leaf.
+    last: ExitStack
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    home = tmp_path_factory.mktemp("distributed")
+    replicas = {"replica_label": [REPLICA]}
+    with ExitStack() as stack, ExitStack() as last:
+        folders = fill_regions(home)
+        stores = [
+            stack.enter_context(running_store(home / f"store{number}", folder_bucket(folder)))
+            for number, folder in enumerate(folders)
+        ]
+        leaves = [
+            owner.enter_context(running_query(home / f"leaf{number}", [store.grpc], query=replicas))
+            for number, (owner, store) in enumerate(zip((stack, last), stores, strict=True))
+        ]
+        whole = running_query(home / "whole", [store.grpc for store in stores], query=replicas)
+        strict = {"endpoint_strict": [leaf.grpc for leaf in leaves]}
+        root = running_query(home / "root", [], **strict, query={**replicas, "mode": "distributed"})
+        yield Rig(stack.enter_context(whole), stack.enter_context(root), leaves, last)
+
+
+def asked(daemon: Daemon, text: str, *, instant: bool, **parameters: str) -> Answer:
+    if instant:
+        return ask(daemon.http, "query", {"query": text, **TIME, **parameters})
+    return ask(daemon.http, "query_range", {"query": text, **SPAN, **parameters})
+
+
+@pytest.mark.parametrize("instant", [False, True], ids=["range", "instant"])
+@pytest.mark.parametrize("text", QUERIES)
+def test_a_distributed_answer_is_that_of_one_querier(rig: Rig, text: str, instant: bool) -> None:
+    """QU-29."""
+    whole, root = asked(rig.whole, text, instant=instant), asked(rig.root, text, instant=instant)
+    assert root.status == 200
+    assert differences(whole, root, relative=RELATIVE) == []
+
+
+@pytest.mark.parametrize("text", ["count(gauge)", "sum by (region, replica) (gauge)", "rate(requests_total[5m])"])
+def test_replicas_stay_apart_without_deduplication(rig: Rig, text: str) -> None:
+    whole = asked(rig.whole, text, instant=False, dedup="false")
+    root = asked(rig.root, text, instant=False, dedup="false")
+    assert differences(whole, root, relative=RELATIVE) == []
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"storeMatch[]": '{region="eu"}'}, {"replicaLabels[]": "pod"}, {"max_source_resolution": "1h"}],
+    ids=["storeMatch", "replicaLabels", "resolution"],
+)
+def test_parameters_mean_the_same(rig: Rig, parameters: dict[str, str]) -> None:
+    whole, root = (
+        asked(daemon, "sum by (region) (gauge)", instant=False, **parameters) for daemon in (rig.whole, rig.root)
+    )
+    assert differences(whole, root, relative=RELATIVE) == []
+
+
+def test_samples_are_counted_where_they_are_read(rig: Rig) -> None:
+    """The statistics of a distributed query are those of its parts."""
+    samples = []
+    for daemon in (rig.whole, rig.root):
+        answer = asked(daemon, "sum(gauge)", instant=False, stats="all")
+        samples.append(answer.body["data"]["stats"]["samples"]["totalQueryableSamples"])
+    assert samples[0] == samples[1] > 0
+
+
+def test_the_analysis_shows_what_was_sent(rig: Rig) -> None:
+    analysis = json.dumps(asked(rig.root, "sum(gauge)", instant=False, analyze="true").body["data"]["analysis"])
+    assert "[remote]" in analysis
+
+
+def test_a_mistake_is_the_same_mistake(rig: Rig) -> None:
+    """Refused where the query was asked, or evaluated there and failed: the answer says so."""
+    for text in ("sum(gauge", "gauge + on () group_left gauge"):
+        whole, root = (
+            asked(rig.whole, text, instant=False),
+            asked(rig.root, text, instant=False, partial_response="false"),
+        )
+        assert (root.status, root.body["errorType"]) == (whole.status, whole.body["errorType"])
+
+
+def test_a_querier_that_is_gone_is_a_warning(rig: Rig) -> None:
+    """The last test: what the other one has is still there, and without partial response nothing is."""
+    rig.last.close()
+    answer = asked(rig.root, "sum by (region) (gauge)", instant=False, partial_response="true")
+    assert [one["metric"] for one in answer.body["data"]["result"]] == [{"region": "eu"}]
+    (warning,) = answer.body["warnings"]
+    assert warning.startswith(f"remote query error ({rig.leaves[1].grpc}): ")
+    assert asked(rig.root, "sum(gauge)", instant=False, partial_response="false").status == 503
