@@ -116,7 +116,8 @@ def print_number(node: NumberLiteral) -> str:
     if not node.duration:
         return plain(node.value)
     milliseconds = int(abs(node.value) * 1e9) // 1_000_000
-    return ("-" if node.value < 0 else "") + format_duration(milliseconds)
+    # Of zero, too: a division by it tells the sign.
+    return ("-" if math.copysign(1, node.value) < 0 else "") + format_duration(milliseconds)
 
 
 def print_duration(node: DurationOperand) -> str:
