@@ -62,10 +62,10 @@ def verify_blocks(given: VerifyInput, issues: Sequence[str] = DEFAULT_ISSUES) ->
 
 def index_health(given: VerifyInput, meta: BlockMeta) -> IndexHealth:
     """Downloads the index of one block and checks it. Raises CorruptData, ObjectNotFound, BucketUnavailable."""
-    path = os.path.join(given.folder, f"{meta.ulid}.index")
+    name, path = index_path(meta.ulid), os.path.join(given.folder, f"{meta.ulid}.index")
     try:
-        download_file(given.bucket, index_path(meta.ulid), path, fetch=given.fetch, ctx=given.ctx)
-        return check_index(IndexReader.open(path), meta.range, given.ctx)
+        download_file(given.bucket, name, path, fetch=given.fetch, ctx=given.ctx)
+        return check_index(IndexReader.open(path, name=name), meta.range, given.ctx)
     finally:
         if os.path.exists(path):
             os.unlink(path)

@@ -42,12 +42,13 @@ class IndexReader(LabelTables):
         )
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> IndexReader:
-        """Maps a file. Raises OSError, CorruptData."""
+    def open(cls, path: str | os.PathLike[str], *, name: str = "") -> IndexReader:
+        """Maps a file, called ``name`` in errors where that says more than its path. Raises OSError, CorruptData."""
+        shown = name or str(path)
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
-                raise CorruptData(str(path), 0, "shorter than an index")
-            return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), file=str(path))
+                raise CorruptData(shown, 0, "shorter than an index")
+            return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), file=shown)
 
     def all_series(self) -> NDArray[np.uint32]:
         """uint32[n]: the references of all series, in label order."""

@@ -167,7 +167,7 @@ class TestBucket:
         assert set(found) == {numbered_ulid(number) for number in range(2, 6)}
         assert "non-completely outside" in found[numbered_ulid(2)]
         assert "table of contents" in found[numbered_ulid(3)]
-        assert "magic" in found[numbered_ulid(4)]
+        assert found[numbered_ulid(4)].startswith(f"{numbered_ulid(4)}/index: magic")
         assert "not found" in found[numbered_ulid(5)]
 
     def test_overlaps_are_told_by_group(self, bucket, tmp_path):
