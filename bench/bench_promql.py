@@ -49,7 +49,7 @@ ROWS = {
     "two replicas": Row("sum(rate(m[5m]))", "two replicas", 50_000),
     "topk": Row("topk(5, rate(m[5m]))", "10k", 10_000),
     "quantile": Row("quantile(0.9, rate(m[5m]))", "10k", 10_000),
-    "count_values": Row('count_values("v", rate(m[5m]))', "10k", 10_000),
+    "count_values": Row('count_values("v", round(rate(m[5m]), 0.01))', "10k", 10_000),
     "subquery": Row("max_over_time(rate(m[5m])[1h:1m])", "10k", 10_000),
 }
 
