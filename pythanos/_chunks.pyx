@@ -27,6 +27,30 @@ from pythanos._histogram_decode import decode_histograms
 from pythanos._histogram_encode import encode_histograms  # noqa: F401, the histograms' counterpart of encode_floats
 from pythanos.model.chunks import ChunkRows, DecodedChunks
 
+ctypedef int64_t (*XorDecoder)(
+    const uint8_t*, uint64_t, uint64_t, int64_t, int64_t*, uint64_t*, uint64_t*
+) noexcept nogil
+ctypedef int64_t (*Xor2Decoder)(
+    const uint8_t*, uint64_t, uint64_t, int64_t, int64_t*, uint64_t*, int64_t*, uint64_t*
+) noexcept nogil
+
+cdef extern from *:
+    """
+    #if defined(__x86_64__)
+    #define PYTHANOS_HAS_BMI2() (__builtin_cpu_supports("bmi2") && __builtin_cpu_supports("bmi"))
+    #else
+    #define PYTHANOS_HAS_BMI2() 0
+    #endif
+    """
+    bint PYTHANOS_HAS_BMI2() noexcept nogil
+
+# Chosen once, when this module is imported: the same source twice, in instructions that every processor has or not.
+cdef XorDecoder xor_decoder = decode_xor
+cdef Xor2Decoder xor2_decoder = decode_xor2
+if PYTHANOS_HAS_BMI2():
+    from pythanos._xor_bmi2 import addresses
+    xor_decoder, xor2_decoder = <XorDecoder><size_t>addresses()[0], <Xor2Decoder><size_t>addresses()[1]
+
 
 cdef int64_t count_float_chunk(const uint8_t* data, uint64_t length, uint8_t encoding) noexcept nogil:
     # A first sample takes 72 bits, a second one 9, and each one after it at least 2 (XOR) or 1 (XOR2).
@@ -58,8 +82,8 @@ cdef int64_t decode_float_chunk(
     if encoding == XOR:
         if start_timestamps != NULL:
             memset(start_timestamps, 0, <size_t>n * sizeof(int64_t))
-        return decode_xor(data, length, readable, n, timestamps, <uint64_t*>values, fault_at)
-    return decode_xor2(data, length, readable, n, timestamps, <uint64_t*>values, start_timestamps, fault_at)
+        return xor_decoder(data, length, readable, n, timestamps, <uint64_t*>values, fault_at)
+    return xor2_decoder(data, length, readable, n, timestamps, <uint64_t*>values, start_timestamps, fault_at)
 
 
 cdef inline bint inside(int64_t offset, int64_t length, int64_t size) noexcept nogil:
