@@ -36,7 +36,7 @@ from pythanos.workers import Workers
 # One query may hold a quarter of the memory unless the configuration says how much.
 SHARE_OF_MEMORY = 4
 Count = Annotated[int, msgspec.Meta(ge=0)]
-# Thanos' names and those of Prometheus. The last four say what is so anyway.
+# Thanos' names and those of Prometheus. The last five say what is so anyway.
 Feature = Literal[
     "promql-experimental-functions",
     "promql-extended-range-selectors",
@@ -48,6 +48,7 @@ Feature = Literal[
     "promql-at-modifier",
     "promql-negative-offset",
     "query-pushdown",
+    "promql-per-step-stats",
 ]
 
 

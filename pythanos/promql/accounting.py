@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from pythanos.errors import LimitExceeded
+from pythanos.promql.sample_counts import Counted, Counts, Place
+from pythanos.promql.values import Steps
+
+_ONE_STEP = Steps(0, 1, 1)
+_ANYWHERE = Place(_ONE_STEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +32,16 @@ class QueryStats:
 
     As Prometheus counts: a sample counts in each step whose window holds it (``total_queryable_samples``), or once
     (``samples_read``). ``peak_samples`` is the most points held at once, ``peak_bytes`` the memory they took.
+    ``scanned_steps``, ``read_steps``: the first two by step, int64[steps.count], where that was asked for.
     """
 
     total_queryable_samples: int = 0
     samples_read: int = 0
     peak_samples: int = 0
     peak_bytes: int = 0
+    steps: Steps = _ONE_STEP
+    scanned_steps: Counts | None = None
+    read_steps: Counts | None = None
 
 
 class Account:
@@ -39,13 +50,39 @@ class Account:
     ``bytes`` are those of blocks, groups and their labels, ``kept`` those of encoded batches that wait for a reader.
     """
 
-    __slots__ = ("bytes", "kept", "limits", "peak_bytes", "peak_samples", "read", "samples", "scanned")
+    __slots__ = (
+        "bytes",
+        "kept",
+        "limits",
+        "peak_bytes",
+        "peak_samples",
+        "read",
+        "read_steps",
+        "samples",
+        "scanned",
+        "scanned_steps",
+        "steps",
+    )
 
-    def __init__(self, limits: QueryLimits) -> None:
+    def __init__(self, limits: QueryLimits, place: Place = _ANYWHERE) -> None:
+        """``place``: that of the whole query."""
         self.limits = limits
+        self.scanned_steps = self.read_steps = None
+        self.steps = place.steps
+        if place.per_step:
+            self.scanned_steps, self.read_steps = np.zeros((2, place.steps.count), np.int64)
         self.samples = self.peak_samples = 0
         self.bytes = self.kept = self.peak_bytes = 0
         self.scanned = self.read = 0
+
+    def count(self, counted: Counted) -> None:
+        """Adds samples that were looked at."""
+        self.scanned += counted.scanned
+        self.read += counted.read
+        if self.scanned_steps is not None and counted.scanned_steps is not None:
+            self.scanned_steps += counted.scanned_steps
+        if self.read_steps is not None and counted.read_steps is not None:
+            self.read_steps += counted.read_steps
 
     def hold(self, samples: int, nbytes: int) -> None:
         """Counts points that are kept from now on. Raises LimitExceeded."""
@@ -84,7 +121,9 @@ class Account:
         self.bytes = mark[1] + nbytes
 
     def stats(self) -> QueryStats:
-        return QueryStats(self.scanned, self.read, self.peak_samples, self.peak_bytes)
+        return QueryStats(
+            self.scanned, self.read, self.peak_samples, self.peak_bytes, self.steps, self.scanned_steps, self.read_steps
+        )
 
     def _too_many_samples(self) -> LimitExceeded:
         value = self.limits.samples_max

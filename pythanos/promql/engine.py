@@ -29,6 +29,7 @@ from pythanos.promql.plan.times import subquery_steps
 from pythanos.promql.queryable import Queryable
 from pythanos.promql.range_vector import range_vector
 from pythanos.promql.remote import Remotes
+from pythanos.promql.sample_counts import Place
 from pythanos.promql.syntax.ast import ValueType
 from pythanos.promql.syntax.cursor import ParserOptions
 from pythanos.promql.syntax.parser import parse
@@ -57,12 +58,16 @@ class EngineOptions:
 
 @dataclass(frozen=True, slots=True)
 class InstantQuery:
-    """An expression at one time. ``lookback_ms`` 0: the engine's. ``analyze``: measure operators and stores."""
+    """An expression at one time.
+
+    ``lookback_ms`` 0: the engine's. ``analyze``: measure operators and stores. ``per_step``: count samples by step.
+    """
 
     text: str
     time_ms: int
     lookback_ms: int = 0
     analyze: bool = False
+    per_step: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ class RangeQuery:
     step_ms: int
     lookback_ms: int = 0
     analyze: bool = False
+    per_step: bool = False
 
 
 @dataclass(slots=True)
@@ -119,8 +125,8 @@ class Engine:
         """
         times = query_times(QueryTimes(query.time_ms, query.time_ms), remotes)
         planned = self._planned(query.text, times, queryable.hidden_labels, remotes, query.lookback_ms)
-        evaluation = self._evaluation(ctx, queryable, query.lookback_ms)
-        return self._answer(query, evaluation, planned, steps_of(times))
+        steps = steps_of(times)
+        return self._answer(query, self._evaluation(ctx, queryable, query, steps), planned, steps)
 
     def range(
         self, ctx: RequestContext, queryable: Queryable, query: RangeQuery, remotes: Remotes | None = None
@@ -136,8 +142,8 @@ class Engine:
         if planned.plan.type not in (ValueType.SCALAR, ValueType.VECTOR):
             kind = planned.plan.type.documented
             raise BadRequest(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
-        evaluation = self._evaluation(ctx, queryable, query.lookback_ms)
-        return self._answer(query, evaluation, planned, steps_of(times))
+        steps = steps_of(times)
+        return self._answer(query, self._evaluation(ctx, queryable, query, steps), planned, steps)
 
     def plan(self, text: str, times: QueryTimes, hidden_labels: frozenset[str] = frozenset()) -> Node:
         """The optimized plan of a text; ``hidden_labels`` are a Queryable's. Raises BadRequest, NotSupported."""
@@ -166,15 +172,17 @@ class Engine:
         planned.plan = optimize(planned.plan, PlanOptions(hidden_labels, self.options.optimize))
         return planned
 
-    def _evaluation(self, ctx: RequestContext, queryable: Queryable, lookback_ms: int) -> Evaluation:
-        options = self.options
+    def _evaluation(
+        self, ctx: RequestContext, queryable: Queryable, query: InstantQuery | RangeQuery, steps: Steps
+    ) -> Evaluation:
+        options, place = self.options, Place(steps, query.per_step)
         chosen = EvaluationOptions(
-            lookback_ms if lookback_ms > 0 else options.lookback_ms,
+            query.lookback_ms if query.lookback_ms > 0 else options.lookback_ms,
             options.delayed_names,
             options.type_and_unit_labels,
             options.use_start_timestamps,
         )
-        return Evaluation(ctx, queryable, self.workers.compute, chosen, Account(options.limits))
+        return Evaluation(ctx, queryable, self.workers.compute, chosen, Account(options.limits, place), place)
 
     def _answer(
         self, query: InstantQuery | RangeQuery, evaluation: Evaluation, planned: Distributed, steps: Steps
@@ -220,6 +228,7 @@ def _instant_value(builder: OperatorBuilder, plan: Node, steps: Steps) -> Value:
         return range_vector(evaluation, inner, steps)
     if isinstance(inner, Subquery):
         grid = subquery_steps(inner, steps)
+        evaluation.place = evaluation.place.whole_subquery(grid)
         return _matrix(evaluation.collect(builder.vector(inner.expr, grid)), evaluation, grid)
     if plan.type is ValueType.SCALAR:
         return Scalar(steps.start_ms, float(builder.scalar(plan, steps).row()[0]))

@@ -42,8 +42,7 @@ def range_vector(evaluation: Evaluation, node: RangeSelect, steps: Steps) -> Ran
             count += int(sample_sizes(part.histograms).sum())
             nbytes += part.histograms.buckets.nbytes + 48 * len(part.histograms)
         evaluation.account.hold(count, nbytes)
-        evaluation.account.scanned += count
-        evaluation.account.read += count
+        evaluation.account.count(evaluation.place.at_once(count))
         parts.append(part)
     return RangeVector(_in_label_order(_joined(parts)))
 

@@ -16,6 +16,7 @@ import pytest
 from real.both import Both, serving_both
 from real.prometheus import Prometheus, running_prometheus
 from real.seaweed import Seaweed, running_seaweed
+from real.served import EXPERIMENTAL
 
 HERE = Path(__file__).parent
 REAL_DIR = Path(os.environ.get("REAL_DIR") or HERE.parent.parent / ".real")
@@ -114,6 +115,23 @@ def both(seaweed: Seaweed, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     binary, promtool = prometheus_binaries("new")
     bucket = {"type": "S3", "config": seaweed.section(seaweed.make_bucket("differential"))}
     with serving_both(binary, promtool, bucket, tmp_path_factory.mktemp("both")) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="session")
+def both_next(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    """The plant in a Prometheus 3.14, with what it has behind feature flags, and in a folder behind our daemons.
+
+    No distribution packages one: its tests are skipped where nobody put it.
+    """
+    programs = [REAL_DIR / "prometheus-next" / "usr" / "bin" / name for name in ("prometheus", "promtool")]
+    if not all(os.access(program, os.X_OK) for program in programs):
+        pytest.skip(f"Prometheus 3.14 is absent: build it and put it into {programs[0].parent}")
+    home = tmp_path_factory.mktemp("next")
+    (home / "bucket").mkdir()
+    bucket = {"type": "FILESYSTEM", "config": {"directory": str(home / "bucket")}}
+    features = (EXPERIMENTAL, "promql-extended-range-selectors", "promql-per-step-stats")
+    with serving_both(str(programs[0]), str(programs[1]), bucket, home, features=features) as pair:
         yield pair
 
 

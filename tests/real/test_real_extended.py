@@ -5,18 +5,14 @@ No distribution packages one that knows the modifiers: the tests are skipped whe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import product
 
 import pytest
 from real.answers import Answer, differences
-from real.both import Both, serving_both
-from real.conftest import REAL_DIR
+from real.both import Both
 from real.plant import END_MS, START_MS
-from real.served import EXPERIMENTAL
 
-FEATURES = (EXPERIMENTAL, "promql-extended-range-selectors")
 START = START_MS // 1000
 # Between samples, at a change of kind in native_mixed, and where nothing follows.
 INSTANTS = (START + 9013, START + 6005.25, END_MS // 1000 + 170)
@@ -85,48 +81,35 @@ def combined() -> Iterator[str]:
     yield 'sum({__name__=~"native_(seconds|level)"} smoothed)'
 
 
-@pytest.fixture(scope="module")
-def extended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
-    """The plant in that Prometheus, and in a folder behind our daemons."""
-    programs = [REAL_DIR / "prometheus-next" / "usr" / "bin" / name for name in ("prometheus", "promtool")]
-    if not all(os.access(program, os.X_OK) for program in programs):
-        pytest.skip(f"Prometheus 3.14 is absent: build it and put it into {programs[0].parent}")
-    home = tmp_path_factory.mktemp("extended")
-    (home / "bucket").mkdir()
-    bucket = {"type": "FILESYSTEM", "config": {"directory": str(home / "bucket")}}
-    with serving_both(str(programs[0]), str(programs[1]), bucket, home, features=FEATURES) as pair:
-        yield pair
-
-
 def remarks(answer: Answer) -> list[str]:
     return sorted([*answer.body.get("warnings", ()), *answer.body.get("infos", ())])
 
 
 @pytest.mark.parametrize("expression", list(expressions()))
-def test_an_expression_has_the_same_values_and_remarks(extended: Both, expression: str) -> None:
+def test_an_expression_has_the_same_values_and_remarks(both_next: Both, expression: str) -> None:
     """At three times and over hours."""
     asked = [("query", {"query": expression, "time": str(time)}) for time in INSTANTS]
     asked.append(("query_range", {"query": expression, **RANGE}))
     found = []
     for path, parameters in asked:
-        theirs, ours = extended.ask(path, parameters)
+        theirs, ours = both_next.ask(path, parameters)
         found += differences(theirs, ours)
         if len(remarks(theirs)) < REMARKS_MAX and remarks(theirs) != remarks(ours):
             found.append(f"remarks {remarks(theirs)} != {remarks(ours)}")
     assert found == []
 
 
-def test_the_expressions_ask_for_something(extended: Both) -> None:
+def test_the_expressions_ask_for_something(both_next: Both) -> None:
     """All have results, and between them there is much to say about them."""
-    answers = {text: extended.ask("query_range", {"query": text, **RANGE})[0] for text in expressions()}
+    answers = {text: both_next.ask("query_range", {"query": text, **RANGE})[0] for text in expressions()}
     assert [text for text, answer in answers.items() if not answer.size] == []
     said = "\n".join(remark for answer in answers.values() for remark in remarks(answer))
     assert [text for text in SAID if text not in said] == []
 
 
 @pytest.mark.parametrize("expression", REFUSED)
-def test_what_the_modifiers_do_not_go_with_is_refused_alike(extended: Both, expression: str) -> None:
-    theirs, ours = extended.ask("query", {"query": expression, "time": str(INSTANTS[0])})
+def test_what_the_modifiers_do_not_go_with_is_refused_alike(both_next: Both, expression: str) -> None:
+    theirs, ours = both_next.ask("query", {"query": expression, "time": str(INSTANTS[0])})
     assert theirs.status != 200
     assert differences(theirs, ours) == []
     assert theirs.body["error"].removeprefix('invalid parameter "query": ') == ours.body["error"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from pythanos import _rows
@@ -63,7 +65,8 @@ from pythanos.promql.plan.nodes import (
     StepInvariant,
     Text,
 )
-from pythanos.promql.plan.times import first_selected_time, subquery_steps
+from pythanos.promql.plan.times import first_selected_time, subquery_ends, subquery_steps
+from pythanos.promql.sample_counts import Place
 from pythanos.promql.syntax.ast import SET_OPERATORS, ValueType
 from pythanos.promql.values import Steps
 
@@ -97,7 +100,8 @@ class OperatorBuilder:
                 operand = self.vector(node.expr, steps)
                 return Elementwise(self.evaluation, operand, negate)
             case StepInvariant():
-                return Repeat(self.vector(node.expr, _first(steps)), steps)
+                with self._placed(self.evaluation.place.once(steps)):
+                    return Repeat(self.vector(node.expr, _first(steps)), steps)
             case RemoteUnion():
                 return RemoteScan(self.evaluation, node, steps)
         raise NotSupported(f"{type(node).__name__} is not supported here yet")
@@ -114,7 +118,8 @@ class OperatorBuilder:
             case Chain():
                 return self._chain(node, steps)
             case StepInvariant():
-                return ScalarRepeat(self.scalar(node.expr, _first(steps)), steps)
+                with self._placed(self.evaluation.place.once(steps)):
+                    return ScalarRepeat(self.scalar(node.expr, _first(steps)), steps)
             case Call(function="scalar"):
                 return ScalarOfVector(self.evaluation, self.vector(node.args[0], steps))
             case Call(function="time"):
@@ -125,6 +130,16 @@ class OperatorBuilder:
                 lhs, rhs = (self.scalar(arg, steps) for arg in node.args)
                 return ScalarExtreme(node.function == "max_of", lhs, rhs)
         raise NotSupported(f"the function {getattr(node, 'function', node)} is not supported yet")
+
+    @contextmanager
+    def _placed(self, place: Place) -> Iterator[None]:
+        """What is made meanwhile stands there."""
+        before = self.evaluation.place
+        self.evaluation.place = place
+        try:
+            yield
+        finally:
+            self.evaluation.place = before
 
     def _range_call(self, node: RangeCall, steps: Steps) -> VectorOperator:
         if isinstance(node.source, RangeSelect) and (node.source.select.modifier or node.function in X_FUNCTIONS):
@@ -137,7 +152,9 @@ class OperatorBuilder:
         if isinstance(source, RangeSelect):
             call: RangeScan | SubqueryRange = RangeScan(self.evaluation, function, source, steps, scalars)
         else:
-            inner = self.vector(source.expr, subquery_steps(source, steps))
+            grid, ends = subquery_steps(source, steps), subquery_ends(source, steps)
+            with self._placed(self.evaluation.place.subquery(ends, source.range_ms, grid)):
+                inner = self.vector(source.expr, grid)
             call = SubqueryRange(self.evaluation, function, source, steps, inner, scalars)
         if node.scalars:
             call.scalar_position = node.scalars[0].start
@@ -178,10 +195,12 @@ class OperatorBuilder:
     def _info(self, node: Call, steps: Steps) -> VectorOperator:
         """The second argument is no vector, but matchers; times are those of the first selector."""
         at_ms, offset_ms = first_selected_time(node.args[0])
+        place = self.evaluation.place
         matchers = node.args[1].matchers if len(node.args) > 1 and isinstance(node.args[1], Select) else ()
 
         def scan(wanted: tuple[Matcher, ...]) -> VectorOperator:
-            return InfoScan(self.evaluation, Select(wanted, offset_ms, at_ms, func="info"), steps)
+            with self._placed(place):
+                return InfoScan(self.evaluation, Select(wanted, offset_ms, at_ms, func="info"), steps)
 
         return InfoJoin(self.evaluation, self.vector(node.args[0], steps), matchers, scan)
 

@@ -27,6 +27,7 @@ from pythanos.promql.annotations import Annotation, Annotations
 from pythanos.promql.histograms import rows as rows_of
 from pythanos.promql.queryable import Queryable, Selection
 from pythanos.promql.remote import RemoteAnswer
+from pythanos.promql.sample_counts import Counted, Place
 from pythanos.promql.shared_reads import SharedReads
 from pythanos.promql.values import HistogramRows, Steps
 from pythanos.workers import Pool
@@ -48,7 +49,7 @@ class Block:
     block. histograms: the native histograms, None where there are none, which is the common case; a sample is a float
     or a histogram, never both. drop_name: bool[n] or None (no row): rows whose name, type and unit labels go at the end
     of the query (delayed name removal; otherwise they have gone already). scanned, read: samples looked at for the
-    block, per step and once.
+    block, per step and once; counted: what they count for in the query where that is something else.
     """
 
     labels: LabelColumn
@@ -58,6 +59,7 @@ class Block:
     read: int = 0
     annotations: list[Annotation] = field(default_factory=list)
     histograms: HistogramRows | None = None
+    counted: Counted | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -68,7 +70,8 @@ class Block:
         drop = None if self.drop_name is None else self.drop_name[chosen]
         values = self.values[chosen]
         histograms = rows_of.taken(self.histograms, chosen)
-        return Block(self.labels.take(chosen), values, drop, self.scanned, self.read, self.annotations, histograms)
+        labels = self.labels.take(chosen)
+        return Block(labels, values, drop, self.scanned, self.read, self.annotations, histograms, self.counted)
 
     def present(self) -> NDArray[np.bool_]:
         """bool[n, steps]: where samples are."""
@@ -144,6 +147,8 @@ class Evaluation:
     compute: Pool
     options: EvaluationOptions
     account: Account
+    # That of the operator that is being made.
+    place: Place
     annotations: Annotations = field(default_factory=Annotations)
     selections: list[Selection | RemoteAnswer] = field(default_factory=list)
     reads: SharedReads = field(init=False)
@@ -182,8 +187,11 @@ class Evaluation:
     def _seen(self, block: Block) -> Block:
         self.ctx.check()
         account = self.account
-        account.scanned += block.scanned
-        account.read += block.read
+        if block.counted is not None:
+            account.count(block.counted)
+        else:
+            account.scanned += block.scanned
+            account.read += block.read
         points, nbytes = block.size()
         nbytes += _SAMPLE_BYTES * block.read
         account.hold(points, nbytes)
@@ -191,6 +199,7 @@ class Evaluation:
         self.annotations.extend(block.annotations)
         # Counted now; the block may be part of another one later.
         block.scanned = block.read = 0
+        block.counted = None
         block.annotations = []
         return block
 
@@ -278,7 +287,8 @@ def merged_duplicates(block: Block) -> Block:
         raise QueryFailed(DUPLICATES)
     drop = None if block.drop_name is None else block.drop_name[first]
     histograms = rows_of.merged(block.histograms, ids, len(first))
-    return Block(block.labels.take(first), values, drop, block.scanned, block.read, block.annotations, histograms)
+    labels = block.labels.take(first)
+    return Block(labels, values, drop, block.scanned, block.read, block.annotations, histograms, block.counted)
 
 
 def is_present(values: NDArray[np.float64]) -> NDArray[np.bool_]:

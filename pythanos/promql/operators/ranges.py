@@ -20,6 +20,7 @@ from pythanos.promql.operators.histograms.windows import (
     HistogramSamples,
     evaluated,
     histogram_windows,
+    sample_times,
     selected,
     window_remarks,
 )
@@ -46,6 +47,7 @@ from pythanos.promql.operators.scan import (
 from pythanos.promql.plan.nodes import RangeSelect, Subquery
 from pythanos.promql.plan.times import subquery_ends
 from pythanos.promql.queryable import EncodedSeries
+from pythanos.promql.sample_counts import Counted, Counts, window_counts
 from pythanos.promql.values import Steps
 
 _COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
@@ -72,6 +74,7 @@ class RangeOperator:
         self.range_ms = range_ms
         self.position = position
         self.scalars = scalars
+        self.place = evaluation.place
         # Where the first scalar argument stands, for warnings about it.
         self.scalar_position = 0
         self.parameters: tuple[NDArray[np.float64], ...] = ()
@@ -118,6 +121,7 @@ class RangeOperator:
         block = Block(samples.labels, values, drop_name, scanned, read)
         if histograms is not None:
             self._with_histograms(block, replace(samples, start_timestamps=starts), histograms)
+        block.counted = self.place.counted(block.scanned, block.read, partial(self._counts, samples, histograms))
         block = block.without_empty()
         block.annotations += self._annotations(block) + overlapping
         if not self.function.keeps_name:
@@ -128,6 +132,10 @@ class RangeOperator:
 
     def finished(self) -> None:
         require_distinct(self._hashes)
+
+    def _counts(self, samples: SampleBatch, histograms: HistogramSamples | None) -> tuple[Counts, Counts]:
+        times, worth = sample_times(samples, histograms)
+        return window_counts(times, worth, self.ends, self.steps.count, self.range_ms)
 
     def _with_histograms(self, block: Block, samples: SampleBatch, histograms: HistogramSamples) -> None:
         """Puts the windows right in which histograms are."""
@@ -237,6 +245,11 @@ class SubqueryRange(RangeOperator):
         samples = SampleBatch(rows.labels, start, timestamps, values)
         block = self.windows(samples, evaluated(rows, grid), rows.drop_name)
         block.read = rows.read
+        if block.counted is not None:
+            inner = rows.counted or Counted(0, 0)
+            block.counted = replace(block.counted, read=inner.read, read_steps=inner.read_steps)
+        elif rows.counted is not None:
+            block.read = rows.counted.read
         block.annotations = rows.annotations + block.annotations
         return block
 

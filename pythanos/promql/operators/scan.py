@@ -15,11 +15,12 @@ from pythanos.model.histogram import HistogramColumns
 from pythanos.model.matchers import MatchType
 from pythanos.model.series import SampleBatch
 from pythanos.promql.histograms.instant import last_samples, last_times
-from pythanos.promql.histograms.rows import compacted
+from pythanos.promql.histograms.rows import compacted, sample_sizes
 from pythanos.promql.histograms.statistics import without_buckets
-from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, without_names
+from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, is_present, without_names
 from pythanos.promql.plan.nodes import Select
 from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
+from pythanos.promql.sample_counts import Counted, Counts, Place, column_counts
 from pythanos.promql.values import HistogramRows, Steps
 
 # A job's rows and samples should stay in a core's second-level cache: 256 KiB of results, 1 MiB of samples, which come
@@ -39,6 +40,7 @@ class InstantScan:
         self.times = times
         self.node = node
         self.data = data_steps(node, steps)
+        self.place = evaluation.place
         self.names = Names.SINGLE if metric_name(node) else Names.MANY
         lookback_ms = evaluation.options.lookback_ms
         hints = select_hints(node, self.data, lookback_ms, 0)
@@ -67,7 +69,9 @@ class InstantScan:
             lookback_ms=self.evaluation.options.lookback_ms,
             times=self.times,
         )
-        return repeated_block(Block(samples.labels, values, scanned=found, read=found).without_empty(), self.steps)
+        block = Block(samples.labels, values, scanned=found, read=found)
+        block.counted = counted_columns(self.place, block, self.steps)
+        return repeated_block(block.without_empty(), self.steps)
 
     def _look_at_both(self, samples: SampleBatch, histograms: HistogramColumns) -> Block:
         lookback_ms = self.evaluation.options.lookback_ms
@@ -76,8 +80,9 @@ class InstantScan:
             values, found = last_times(samples, histograms, self.data, lookback_ms)
         else:
             values, rows, found = last_samples(samples, histograms, self.data, lookback_ms)
-        block = Block(samples.labels, values, scanned=found, read=found, histograms=compacted(rows)).without_empty()
-        return repeated_block(block, self.steps)
+        block = Block(samples.labels, values, scanned=found, read=found, histograms=compacted(rows))
+        block.counted = counted_columns(self.place, block, self.steps)
+        return repeated_block(block.without_empty(), self.steps)
 
 
 class Timestamps:
@@ -97,6 +102,20 @@ class Timestamps:
 
     def _apply(self, job: Job) -> Block:
         return without_names(self.scan.evaluation, job())
+
+
+def counted_columns(place: Place, block: Block, steps: Steps) -> Counted | None:
+    """What the samples of an instant selector's block, from before it is repeated at ``steps``, count for."""
+
+    def counts() -> tuple[Counts, Counts]:
+        found = is_present(block.values).sum(axis=0)
+        histograms = block.histograms
+        if histograms is not None:
+            sizes = np.append(sample_sizes(histograms.columns), 0)
+            found = found + sizes[histograms.row].sum(axis=0)
+        return column_counts(found, steps.count)
+
+    return place.counted(block.scanned, block.read, counts)
 
 
 def decode(batch: EncodedSeries, node: Select, mint: int) -> SampleBatch:

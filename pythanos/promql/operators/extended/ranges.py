@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from pythanos.promql.annotations import Annotation
 from pythanos.promql.functions.extended import ANCHORED, KERNELS, SMOOTHED, X_FUNCTIONS, X_LOOKBACK_MS
 from pythanos.promql.histograms.rows import referred, sample_sizes
 from pythanos.promql.operators.extended.samples import beyond, live_samples, refuse_histograms
-from pythanos.promql.operators.histograms.windows import HistogramSamples, selected, window_remarks
+from pythanos.promql.operators.histograms.windows import HistogramSamples, sample_times, selected, window_remarks
 from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, require_distinct, without_names
 from pythanos.promql.operators.ranges import counter_infos
 from pythanos.promql.operators.scan import (
@@ -30,6 +31,7 @@ from pythanos.promql.operators.scan import (
 )
 from pythanos.promql.plan.nodes import RangeSelect
 from pythanos.promql.queryable import EncodedSeries
+from pythanos.promql.sample_counts import Counts, window_counts
 from pythanos.promql.values import Steps
 
 
@@ -44,6 +46,7 @@ class ExtendedRangeScan:
         self.node = node
         self.steps = steps
         self.ends = data_steps(node.select, steps)
+        self.place = evaluation.place
         self.names = Names.GONE
         self.known_name = metric_name(node.select)
         self.lookback_ms = X_LOOKBACK_MS if function in X_FUNCTIONS else evaluation.options.lookback_ms
@@ -88,6 +91,7 @@ class ExtendedRangeScan:
         histograms = selected(samples, use_starts=use_starts)
         if histograms is not None:
             self._with_histograms(block, samples, histograms)
+        block.counted = self.place.counted(block.scanned, block.read, partial(self._counts, samples, histograms))
         block = repeated_block(block.without_empty(), self.steps)
         block.annotations += self._annotations(block)
         block = without_names(self.evaluation, block)
@@ -117,6 +121,12 @@ class ExtendedRangeScan:
         block.scanned += scanned
         block.read += read
         block.annotations = window_remarks(said, block.labels, self.node.start)
+
+    def _counts(self, samples: SampleBatch, histograms: HistogramSamples | None) -> tuple[Counts, Counts]:
+        after_ms = self.lookback_ms if self.smoothed else 0
+        ends = Steps(self.ends.start_ms + after_ms, self.ends.step_ms, self.ends.count)
+        range_ms = self.node.range_ms + self.lookback_ms + after_ms
+        return window_counts(*sample_times(samples, histograms), ends, self.steps.count, range_ms)
 
     def _annotations(self, block: Block) -> list[Annotation]:
         """What there is to say about the floats of a result."""

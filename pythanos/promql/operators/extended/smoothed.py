@@ -15,6 +15,7 @@ from pythanos.promql.operators.operator import Block, Evaluation, Job, Names
 from pythanos.promql.operators.scan import (
     batch_jobs,
     block_rows,
+    counted_columns,
     data_steps,
     decode,
     metric_name,
@@ -35,6 +36,7 @@ class SmoothedScan:
         self.node = node
         self.steps = steps
         self.data = data_steps(node, steps)
+        self.place = evaluation.place
         self.names = Names.SINGLE if metric_name(node) else Names.MANY
         self.lookback_ms = evaluation.options.lookback_ms
         hints = beyond(select_hints(node, self.data, self.lookback_ms, 0), self.lookback_ms)
@@ -64,6 +66,7 @@ class SmoothedScan:
         histograms = selected(samples, use_starts=False)
         if histograms is not None:
             self._look_between(block, samples, histograms)
+        block.counted = counted_columns(self.place, block, self.steps)
         return repeated_block(block.without_empty(), self.steps)
 
     def _look_between(self, block: Block, samples: SampleBatch, histograms: HistogramSamples) -> None:

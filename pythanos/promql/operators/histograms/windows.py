@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from pythanos import _histogram_math, _histogram_windows, _labels
 from pythanos.model.histogram import COUNTER_RESET, NOT_COUNTER_RESET, UNKNOWN_RESET, HistogramColumns
-from pythanos.model.series import LabelColumn, SampleBatch
+from pythanos.model.series import STALE_NAN_BITS, LabelColumn, SampleBatch
 from pythanos.promql.annotations import Annotation, start_overlap
 from pythanos.promql.histograms import texts
+from pythanos.promql.histograms.instant import is_stale
 from pythanos.promql.histograms.rows import referred, sample_sizes
 from pythanos.promql.operators.operator import Block
 from pythanos.promql.values import HistogramRows, Steps
@@ -50,6 +51,18 @@ def selected(samples: SampleBatch, *, use_starts: bool) -> HistogramSamples | No
     columns = _histogram_math.supported(samples.histograms)
     starts = columns.start_timestamps if use_starts else None
     return HistogramSamples(columns.start, columns.timestamps, np.arange(len(columns)), columns, starts)
+
+
+def sample_times(
+    samples: SampleBatch, histograms: HistogramSamples | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """(ms, as how many samples each counts or None for one): all samples but for staleness markers, in any order."""
+    times = samples.timestamps[samples.values.view(np.int64) != STALE_NAN_BITS]
+    if histograms is None:
+        return times, None
+    sizes = np.where(is_stale(histograms.columns), 0, sample_sizes(histograms.columns))[histograms.row]
+    worth = np.concatenate([np.ones(len(times), np.int64), sizes])
+    return np.concatenate([times, histograms.timestamps]), worth
 
 
 def evaluated(block: Block, grid: Steps) -> HistogramSamples | None:

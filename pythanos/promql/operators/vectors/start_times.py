@@ -12,7 +12,15 @@ from pythanos import _windows
 from pythanos.model.series import ABSENT, STALE_NAN_BITS, SampleBatch
 from pythanos.promql.histograms.instant import last_samples
 from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, VectorOperator, without_names
-from pythanos.promql.operators.scan import batch_jobs, block_rows, data_steps, open_selection, repeated, select_hints
+from pythanos.promql.operators.scan import (
+    batch_jobs,
+    block_rows,
+    counted_columns,
+    data_steps,
+    open_selection,
+    repeated,
+    select_hints,
+)
 from pythanos.promql.plan.nodes import Select
 from pythanos.promql.queryable import EncodedSeries
 from pythanos.promql.values import Steps
@@ -25,6 +33,7 @@ class StartTimes:
         self.evaluation = evaluation
         self.steps = steps
         self.data = data_steps(node, steps)
+        self.place = evaluation.place
         self.names = Names.GONE
         self.lookback_ms = evaluation.options.lookback_ms
         hints = select_hints(node, self.data, self.lookback_ms, 0)
@@ -40,7 +49,9 @@ class StartTimes:
     def _look(self, batch: EncodedSeries) -> Block:
         samples = batch.decode()
         values, found = self._starts(samples)
-        block = Block(samples.labels, values, scanned=found, read=found).without_empty()
+        block = Block(samples.labels, values, scanned=found, read=found)
+        block.counted = counted_columns(self.place, block, self.steps)
+        block = block.without_empty()
         block.values = repeated(block.values, self.steps)
         return without_names(self.evaluation, block)
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from pythanos.model.gojson import go_json
+from pythanos.promql.accounting import QueryStats
 from pythanos.promql.engine import QueryResult
+from pythanos.promql.sample_counts import Counts
 from pythanos.promql.values import HistogramRows, Matrix, RangeVector, Value, Vector
 from pythanos.runtime.clock import Clock
 from pythanos.web.api import params
@@ -101,12 +103,18 @@ def _first_rows(histograms: HistogramRows | None, limit: int) -> HistogramRows |
     )
 
 
+def _by_step(stats: QueryStats, counts: Counts) -> list[tuple[float, int]]:
+    return list(zip((stats.steps.times() / 1000).tolist(), counts.tolist(), strict=True))
+
+
 def _stats(result: QueryResult, timer: QueryTimer) -> dict[str, Any]:
     """The shape of Prometheus' query statistics."""
     stats = result.stats
-    samples = {
-        "totalQueryableSamples": stats.total_queryable_samples,
-        "samplesRead": stats.samples_read,
-        "peakSamples": stats.peak_samples,
-    }
+    samples: dict[str, Any] = {}
+    if stats.scanned_steps is not None:
+        samples["totalQueryableSamplesPerStep"] = _by_step(stats, stats.scanned_steps)
+    samples["totalQueryableSamples"] = stats.total_queryable_samples
+    if stats.read_steps is not None:
+        samples["samplesReadPerStep"] = _by_step(stats, stats.read_steps)
+    samples |= {"samplesRead": stats.samples_read, "peakSamples": stats.peak_samples}
     return {"timings": timer.timings(), "samples": samples}

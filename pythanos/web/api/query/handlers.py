@@ -29,9 +29,10 @@ from pythanos.web.api.query.settings import (
     range_step_ms,
     select_options,
     wants_analysis,
+    wants_step_counts,
 )
 from pythanos.web.api.responses import success
-from pythanos.web.messages import Request, Response
+from pythanos.web.messages import Args, Request, Response
 from pythanos.web.router import Route
 
 StoreMatchers = tuple[tuple[Matcher, ...], ...]
@@ -122,7 +123,7 @@ class QueryAPI:
         check_engine(args)
         params.parse_limit(args.get("limit"))
         lookback = lookback_ms(args, select.max_resolution_ms, settings)
-        return InstantQuery(args.get("query"), time_ms, lookback, wants_analysis(args)), select
+        return InstantQuery(args.get("query"), time_ms, lookback, *_measured(args)), select
 
     def _range(self, request: Request) -> tuple[RangeQuery, SelectOptions]:
         args, settings = request.args, self._settings
@@ -136,7 +137,7 @@ class QueryAPI:
         check_engine(args)
         params.parse_limit(args.get("limit"))
         lookback = lookback_ms(args, select.max_resolution_ms, settings)
-        return RangeQuery(args.get("query"), start_ms, end_ms, step_ms, lookback, wants_analysis(args)), select
+        return RangeQuery(args.get("query"), start_ms, end_ms, step_ms, lookback, *_measured(args)), select
 
     def _sources(self, request: Request, select: SelectOptions) -> tuple[Queryable, Remotes | None]:
         matchers = params.selectors(request.args.all("storeMatch[]"))
@@ -148,6 +149,10 @@ class QueryAPI:
             timer.entered()
             with self._log.running(ctx, run):
                 yield
+
+
+def _measured(args: Args) -> tuple[bool, bool]:
+    return wants_analysis(args), wants_step_counts(args)
 
 
 def _note(run: QueryRun, result: QueryResult) -> None:

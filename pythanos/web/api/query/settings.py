@@ -93,3 +93,8 @@ def check_engine(args: Args) -> None:
 
 def wants_analysis(args: Args) -> bool:
     return args.get("analyze") in ("true", "1")
+
+
+def wants_step_counts(args: Args) -> bool:
+    """Whether statistics are to say how many samples were looked at for each step."""
+    return args.get("stats") == "all"
