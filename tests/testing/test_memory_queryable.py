@@ -9,6 +9,7 @@ import pytest
 
 from pythanos import _labels
 from pythanos.context import RequestContext
+from pythanos.errors import NotSupported
 from pythanos.model.histogram import HistogramColumns
 from pythanos.promql.engine import Engine, EngineOptions, InstantQuery
 from pythanos.promql.syntax.cursor import EVERYTHING
@@ -65,6 +66,13 @@ def test_floats_stay_beside_histograms(mixture: MemoryQueryable) -> None:
         "turned": 4.0,
     }
     assert numbers(ask(mixture, 'h{k="turned"}', 205_000), "k") == {"turned": 5.0}
+
+
+def test_a_function_of_floats_refuses_histograms(mixture: MemoryQueryable) -> None:
+    """A clear error of its own, never a wrong answer."""
+    assert numbers(ask(mixture, "xincrease(f[20s])", 20_000), "k") == {"float": 3.0}
+    with pytest.raises(NotSupported, match="the function xincrease does not take native histograms"):
+        ask(mixture, "xincrease(h[20s])", 20_000)
 
 
 def test_a_range_gives_back_the_columns_that_were_put_in(mixture: MemoryQueryable) -> None:
