@@ -33,6 +33,7 @@ from pythanos.query.fanout.questions import PromQuestions
 from pythanos.rpc.client import connect
 from pythanos.rpc.info_servicer import SERVICE as INFO_SERVICE
 from pythanos.rpc.info_servicer import InfoServicer
+from pythanos.rpc.metrics import CallMetrics
 from pythanos.rpc.promapi.servicer import APIS as PROM_APIS
 from pythanos.rpc.promapi.servicer import PromAPIServicer
 from pythanos.rpc.queryapi.servicer import API as QUERY_API
@@ -133,7 +134,7 @@ def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
     found = build_discovery(config, platform)
     endpoints = EndpointSet(
         found.specs,
-        connect,
+        partial(connect, metrics=CallMetrics(registry, "client")),
         info_pool,
         EndpointMetrics(registry),
         now_ms=clock.now_ms,

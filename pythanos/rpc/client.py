@@ -12,8 +12,10 @@ from pythanos.query.endpoints import EndpointSpec
 from pythanos.rpc import codec
 from pythanos.rpc.calls import metadata_of
 from pythanos.rpc.channels import Connection, open_connection
+from pythanos.rpc.counted import CountedChannel
 from pythanos.rpc.errors import error_of
 from pythanos.rpc.frames import frames_of, gathered
+from pythanos.rpc.metrics import CallMetrics
 from pythanos.rpc.pb import info_pb2, store_pb2
 from pythanos.rpc.promapi.client import RemotePromAPI
 from pythanos.rpc.queryapi.client import RemoteQueryAPI
@@ -31,9 +33,10 @@ class EndpointInfo:
     apis: frozenset[str]
 
 
-def connect(spec: EndpointSpec) -> RemoteStore:
+def connect(spec: EndpointSpec, metrics: CallMetrics | None = None) -> RemoteStore:
     """A connection to an endpoint, or to a group of them, as its specification says. Raises ConfigError."""
-    return RemoteStore(spec.address, open_connection(spec.address, spec.tls, spec.members, spec.service_config))
+    connection = open_connection(spec.address, spec.tls, spec.members, spec.service_config)
+    return RemoteStore(spec.address, connection, metrics)
 
 
 class RemoteStore:
@@ -42,31 +45,34 @@ class RemoteStore:
     ``promapi`` and ``queryapi``: what it can be asked besides series.
     """
 
-    def __init__(self, address: str, connection: Connection | None = None) -> None:
-        """Connects to ``address`` in cleartext where no ``connection`` is given; owns it either way."""
+    def __init__(self, address: str, connection: Connection | None = None, metrics: CallMetrics | None = None) -> None:
+        """Connects to ``address`` in cleartext where no ``connection`` is given; owns it either way.
+
+        Calls are counted where there are ``metrics``.
+        """
         self.address = address
         self._connection = connection or open_connection(address)
-        self._channel = self._connection.channel
+        channel = self._connection.channel if metrics is None else CountedChannel(self._connection.channel, metrics)
         self._failed = False
-        self._series: Callable[..., grpc.Call] = self._channel.unary_stream(
+        self._series: Callable[..., grpc.Call] = channel.unary_stream(
             "/thanos.Store/Series", store_pb2.SeriesRequest.SerializeToString
         )
-        self._label_names = self._channel.unary_unary(
+        self._label_names = channel.unary_unary(
             "/thanos.Store/LabelNames",
             store_pb2.LabelNamesRequest.SerializeToString,
             store_pb2.LabelNamesResponse.FromString,
         )
-        self._label_values = self._channel.unary_unary(
+        self._label_values = channel.unary_unary(
             "/thanos.Store/LabelValues",
             store_pb2.LabelValuesRequest.SerializeToString,
             store_pb2.LabelValuesResponse.FromString,
         )
-        self._info = self._channel.unary_unary(
+        self._info = channel.unary_unary(
             "/thanos.info.Info/Info", info_pb2.InfoRequest.SerializeToString, info_pb2.InfoResponse.FromString
         )
         self._announced = StoreInfo((), 0, 0)
-        self.promapi = RemotePromAPI(self._channel, address)
-        self.queryapi = RemoteQueryAPI(self._channel, address)
+        self.promapi = RemotePromAPI(channel, address)
+        self.queryapi = RemoteQueryAPI(channel, address)
 
     def info(self) -> StoreInfo:
         return self._announced
@@ -130,4 +136,4 @@ class RemoteStore:
         return self._connection.is_outdated() or (self._failed and self._connection.shows_another())
 
     def close(self) -> None:
-        self._channel.close()
+        self._connection.channel.close()

@@ -1,4 +1,4 @@
-"""gRPC server metrics under the names of go-grpc-middleware, so that the mixin's dashboards work (XC-49)."""
+"""gRPC metrics under the names of go-grpc-middleware, so that the mixin's dashboards work (XC-49)."""
 
 from __future__ import annotations
 
@@ -13,50 +13,64 @@ from pythanos.rpc.errors import go_code
 from pythanos.runtime.request_log import GRPC_ERRORS, RequestLog
 from pythanos.tally import Remembered, TallyHistogram
 
-LATENCY_SECONDS = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120)
+_SERVER_SECONDS = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120)
+LATENCY_SECONDS = {"server": _SERVER_SECONDS, "client": (*_SERVER_SECONDS, 240, 360, 720)}
+_LATENCY_TEXTS = {
+    "server": "Histogram of response latency (seconds) of gRPC that had been application-level handled by the server.",
+    "client": "Histogram of response latency (seconds) of the gRPC until it is finished by the application.",
+}
 _CALL = ("grpc_type", "grpc_service", "grpc_method")
 
 
-class ServerMetrics:
-    """The ``grpc_server_*`` families of one server."""
+class CallMetrics:
+    """The ``grpc_server_*`` families of one server, or the ``grpc_client_*`` ones of all its connections."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, side: str) -> None:
+        """``side`` is server or client."""
+        at = "on the server" if side == "server" else "by the client"
         self.started = Remembered(
             Counter(
-                "grpc_server_started_total", "Total number of RPCs started on the server.", _CALL, registry=registry
+                f"grpc_{side}_started_total", f"Total number of RPCs started on the {side}.", _CALL, registry=registry
             )
         )
         self.handled = Remembered(
             Counter(
-                "grpc_server_handled_total",
-                "Total number of RPCs completed on the server, regardless of success or failure.",
+                f"grpc_{side}_handled_total",
+                f"Total number of RPCs completed {at}, regardless of success or failure.",
                 (*_CALL, "grpc_code"),
                 registry=registry,
             )
         )
         self.received = Remembered(
             Counter(
-                "grpc_server_msg_received_total",
-                "Total number of RPC stream messages received on the server.",
+                f"grpc_{side}_msg_received_total",
+                f"Total number of RPC stream messages received {at}.",
                 _CALL,
                 registry=registry,
             )
         )
         self.sent = Remembered(
             Counter(
-                "grpc_server_msg_sent_total",
-                "Total number of gRPC stream messages sent by the server.",
+                f"grpc_{side}_msg_sent_total",
+                f"Total number of gRPC stream messages sent by the {side}.",
                 _CALL,
                 registry=registry,
             )
         )
         self.latency = TallyHistogram(
-            "grpc_server_handling_seconds",
-            "Histogram of response latency (seconds) of gRPC that had been application-level handled by the server.",
+            f"grpc_{side}_handling_seconds",
+            _LATENCY_TEXTS[side],
             _CALL,
-            buckets=LATENCY_SECONDS,
+            buckets=LATENCY_SECONDS[side],
             registry=registry,
         )
+
+
+class ServerMetrics(CallMetrics):
+    """What a server counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "server")
         self.panics = Counter(
             "grpc_req_panics_recovered_total",
             "Total number of gRPC requests recovered from internal panic.",
