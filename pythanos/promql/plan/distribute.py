@@ -163,6 +163,17 @@ class _Distributor:
         matchers = self._matchers(select.matchers)
         return not engine.label_sets or any(_agrees(labels, matchers) for labels in engine.label_sets)
 
+    def _can_give(self, engine: RemoteEngine, node: Node) -> bool:
+        """Whether the node may have rows over the series of an engine: both operands have to, but for or and unless."""
+        if isinstance(node, Select):
+            return self._can_match(engine, node)
+        if isinstance(node, Binary) and node.matching is not None:
+            sides = self._can_give(engine, node.lhs), self._can_give(engine, node.rhs)
+            if node.op == "or" or node.matching.fill_left is not None or node.matching.fill_right is not None:
+                return any(sides)
+            return sides[0] if node.op == "unless" else all(sides)
+        return any(self._can_give(engine, child) for child in children(node))
+
     def _single(self, node: Node, steps: Steps) -> RemoteEngine | None:
         """The one engine that may have any series for the node, and some of the time that it looks at."""
         found = [e for e in self.engines if any(self._can_match(e, select) for select in _selects(node))]
@@ -270,25 +281,26 @@ class _Distributor:
         operand = node.source if isinstance(node, RangeCall) else node.args[0]
         if not self.separable(operand):
             return None
-        union = self._over_engines(node, steps, shifting=False)
-        if union is None or not union.parts:
+        union = self._over_engines(node, steps)
+        # Where engines have the same series at different times none of them can tell for all steps.
+        if union is None or not union.parts or any(part.steps != steps for part in union.parts):
             return None
         product: Node = replace(union, parts=union.parts[:1])
         for part in union.parts[1:]:
             product = Binary("*", product, replace(union, parts=(part,)), VectorMatching(), start=node.start)
         return product
 
-    def _over_engines(self, node: Node, steps: Steps, *, shifting: bool = True) -> RemoteUnion | None:
+    def _over_engines(self, node: Node, steps: Steps) -> RemoteUnion | None:
         """The node evaluated by every engine that may have series for it; None where one cannot take over in time."""
         looked = reach(node, self.lookback_ms)
-        engines = [e for e in self.engines if all(self._can_match(e, select) for select in _selects(node))]
+        engines = [e for e in self.engines if self._can_give(e, node)]
         if not _whole_seconds(steps) or not _hand_over(engines, looked, steps):
             return None
         parts = []
         text = self._text(node)
         for engine in engines:
             if self._in_time(engine, looked, steps):
-                own = _own_steps(engine, engines, looked, steps) if shifting else steps
+                own = _own_steps(engine, engines, looked, steps)
                 parts += [Remote(engine, text, own)] if own.count else []
         return self._union(parts, node)
 
@@ -346,18 +358,23 @@ def _overlap(engines: list[RemoteEngine], behind: int, steps: Steps, ahead: int)
     covered = engines[0].maxt
     for _, engine in pairwise(engines):
         takes_over = engine.mint > first and engine.mint <= last and engine.maxt >= first
-        if takes_over and covered - engine.mint < behind:
+        if takes_over and covered - engine.mint < behind + ahead:
             return False
         covered = max(covered, engine.maxt)
     return True
 
 
 def _own_steps(engine: RemoteEngine, engines: list[RemoteEngine], looked: Reach, steps: Steps) -> Steps:
-    """The steps for which an engine has everything that they look back at; all where nobody knows more of before."""
-    keys = _keys(engine)
-    older = any(other.mint < engine.mint and keys & _keys(other) for other in engines if other is not engine)
-    if looked.behind is None or not older:
-        return steps
-    missing = engine.mint + looked.behind - steps.start_ms
-    skipped = max(0, -(-missing // steps.step_ms))
-    return Steps(steps.start_ms + skipped * steps.step_ms, steps.step_ms, max(0, steps.count - skipped))
+    """The steps for which an engine has everything that they look at; all where nobody else knows more.
+
+    Before them it lacks samples that another engine has. After them it would go on with its last samples where the
+    other one knows that there is nothing any more; to be left out there, all of its series must be the other's.
+    """
+    keys, others = _keys(engine), [other for other in engines if other is not engine]
+    first, last = 0, steps.count
+    if looked.behind is not None and any(other.mint < engine.mint and keys & _keys(other) for other in others):
+        first = max(0, -(-(engine.mint + looked.behind - steps.start_ms) // steps.step_ms))
+    later = set().union(*(_keys(other) for other in others if other.maxt > engine.maxt))
+    if looked.behind is not None and keys <= later:
+        last = min(last, (engine.maxt - looked.ahead - steps.start_ms) // steps.step_ms + 1)
+    return Steps(steps.start_ms + first * steps.step_ms, steps.step_ms, max(0, last - first))

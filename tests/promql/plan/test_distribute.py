@@ -1,7 +1,6 @@
 """Plans with parts sent to other engines: what is sent, in which words and for which steps, and that answers agree."""
 
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -12,10 +11,11 @@ from pythanos.errors import EndpointUnavailable
 from pythanos.model.matchers import Matcher, MatchType
 from pythanos.promql.engine import Engine, EngineOptions, InstantQuery, RangeQuery
 from pythanos.promql.plan.distribute import REWRITTEN_LABEL
-from pythanos.promql.remote import RemoteAnswer, RemoteRows, Remotes
+from pythanos.promql.remote import Remotes
 from pythanos.promql.syntax.cursor import ParserOptions
 from pythanos.promql.tree.preprocess import QueryTimes
 from pythanos.promql.values import Matrix, Scalar
+from pythanos.testing.fake_engine import FakeEngine
 from pythanos.testing.memory_queryable import MemoryQueryable
 from pythanos.workers import Workers
 
@@ -24,48 +24,8 @@ ENGINE = Engine(EngineOptions(parser=ParserOptions(experimental_functions=True))
 TIMES = QueryTimes(1_000_000, 2_000_000, 60_000)
 
 
-@dataclass
-class Rows:
-    rows: RemoteRows
-
-    def decode(self):
-        return self.rows
-
-
-@dataclass
-class FakeEngine:
-    """Evaluates what it is asked over samples in memory; ``asked`` records the texts and steps."""
-
-    address: str
-    label_sets: tuple
-    mint: int = 0
-    maxt: int = FOREVER
-    queryable: MemoryQueryable = field(default_factory=MemoryQueryable)
-    asked: list = field(default_factory=list)
-
-    @property
-    def partition_sets(self):
-        return self.label_sets
-
-    def query(self, ctx, query):
-        self.asked.append((query.text, query.steps))
-        steps = query.steps
-        if steps.count == 1:
-            question = InstantQuery(query.text, steps.start_ms, query.lookback_ms)
-            value = ENGINE.instant(ctx, self.queryable, question).value
-            values = value.values.reshape(-1, 1)
-        else:
-            question = RangeQuery(query.text, steps.start_ms, steps.end_ms, steps.step_ms, query.lookback_ms)
-            value = ENGINE.range(ctx, self.queryable, question).value
-            values = value.values
-        answer = RemoteAnswer(iter([Rows(RemoteRows(value.labels, values, value.histograms))]))
-        answer.warnings.append(f"said by {self.address}")
-        answer.samples = 5
-        return answer
-
-
 def engine(address, *label_sets, mint=0, maxt=FOREVER):
-    return FakeEngine(address, tuple(label_sets), mint, maxt)
+    return FakeEngine(address, tuple(label_sets), ENGINE, MemoryQueryable(), mint, maxt)
 
 
 def two():
@@ -184,6 +144,20 @@ def test_an_engine_that_cannot_match_is_not_asked():
     assert shown('x{region="asia"}', two()) == ["[nothing]"]
 
 
+def test_an_engine_is_asked_that_can_match_one_operand_only():
+    """Of or and of fill either one, of unless the first one; of the others both."""
+    assert len(sent('x{region="eu"} or x')) == 2
+    assert len(sent('x unless x{region="eu"}')) == 2
+    assert sent('x and x{region="eu"}') == [("eu", 'x and x{region="eu"}')]
+    assert sent('x{region="eu"} * x') == [("eu", 'x{region="eu"} * x')]
+
+
+def test_absent_stays_here_where_engines_share_series():
+    """At the edge of its time an engine cannot tell whether something is there."""
+    old, new = engine("old", {"r": "1"}, maxt=1_900_000), engine("new", {"r": "1"}, mint=1_130_000)
+    assert sent("absent(x)", (old, new)) == []
+
+
 def test_rewriting_a_partition_label_is_warned_of():
     result = ENGINE.instant(
         RequestContext(), MemoryQueryable(), InstantQuery('label_join(x, "region", "", "a")', 1_000_000), Remotes(two())
@@ -211,10 +185,10 @@ def steps_sent(text, engines, times=TIMES, lookback_ms=0):
 
 
 def test_an_engine_that_takes_over_in_time_begins_when_it_has_all_samples():
-    """It looks five minutes back, from the first step that has them; the steps stay those of the query."""
+    """It looks five minutes back, from the first step that has them; the other ends where its samples do."""
     old, new = engine("old", {"r": "1"}, maxt=1_900_000), engine("new", {"r": "1"}, mint=1_130_000)
-    assert steps_sent("x", (new, old)) == ["1000.000 to 1960.000 every 1m", "1480.000 to 1960.000 every 1m"]
-    assert steps_sent("x offset 5m", (new, old)) == ["1000.000 to 1960.000 every 1m", "1780.000 to 1960.000 every 1m"]
+    assert steps_sent("x", (new, old)) == ["1000.000 to 1900.000 every 1m", "1480.000 to 1960.000 every 1m"]
+    assert steps_sent("x offset 5m", (new, old)) == ["1000.000 to 1900.000 every 1m", "1780.000 to 1960.000 every 1m"]
 
 
 def test_an_engine_of_which_nobody_has_the_series_answers_for_all_times():
@@ -228,7 +202,7 @@ def test_a_query_that_looks_further_back_than_engines_overlap_stays_here():
     assert sent("rate(x[8m])", (old, new)) == []
     assert sent("rate(x[1m] offset 7m)", (old, new)) == []
     # A range within which no engine takes over is another matter.
-    assert len(sent("rate(x[8m])", (old, new), QueryTimes(1_620_000, 2_000_000, 60_000))) == 2
+    assert sent("rate(x[8m])", (old, new), QueryTimes(1_620_000, 2_000_000, 60_000)) == [("new", "rate(x[8m])")]
 
 
 def test_a_fixed_time_has_to_lie_within_all_engines_of_the_same_series():
@@ -341,9 +315,10 @@ def test_an_engine_that_fails_fails_the_query():
     """What becomes a warning is for the engine to say."""
     engines = two()
 
-    def fail(ctx, query):
-        raise EndpointUnavailable("gone")
+    class Gone(MemoryQueryable):
+        def select(self, ctx, matchers, hints):
+            raise EndpointUnavailable("gone")
 
-    engines[1].query = fail
+    engines[1].queryable = Gone()
     with pytest.raises(EndpointUnavailable):
         ENGINE.instant(RequestContext(), MemoryQueryable(), InstantQuery("x", 1_000_000), Remotes(engines))
