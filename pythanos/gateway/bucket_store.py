@@ -85,6 +85,7 @@ class BucketStore:
         self._fetcher = fetcher
         self._fetch_pool = workers.fetch
         self._config = config
+        self._options = config.select_options()
         self._clock = clock
         self._gate = gate
         # Without a folder of its own the gateway keeps headers only for as long as it runs.
@@ -226,7 +227,7 @@ class BucketStore:
             shared.budget,
             QueryStats(),
             shared.metrics,
-            self._config.select_options(),
+            self._options,
         )
 
     def _load(self, meta: BlockMeta) -> BucketBlock:

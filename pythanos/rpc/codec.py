@@ -255,13 +255,16 @@ def _wire_text(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+_DURATIONS = frozenset(("get_all_duration", "merge_duration"))
+
+
 def series_hints_to_proto(hints: SeriesHints) -> store_pb2.SeriesResponse:
     inner = hints_pb2.SeriesResponseHints(queried_blocks=_blocks(hints.queried_blocks))
-    for name, value in hints.query_stats.items():
-        if name in ("get_all_duration", "merge_duration"):
-            getattr(inner.query_stats, name).FromNanoseconds(value)
-        else:
-            setattr(inner.query_stats, name, value)
+    if hints.query_stats:
+        counts = {name: value for name, value in hints.query_stats.items() if name not in _DURATIONS}
+        inner.query_stats.MergeFrom(hints_pb2.QueryStats(**counts))
+    for name in _DURATIONS & hints.query_stats.keys():
+        getattr(inner.query_stats, name).FromNanoseconds(hints.query_stats[name])
     return store_pb2.SeriesResponse(hints=pack(inner))
 
 

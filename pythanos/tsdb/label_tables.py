@@ -42,6 +42,11 @@ class LabelTables:
         """Sorted."""
         return [name.decode("utf-8", "surrogateescape") for name in self.postings.names()]
 
+    def has_label(self, name: str) -> bool:
+        """Whether any series has the label."""
+        first, end = self.postings.bounds(encode_text(name))
+        return bool(first < end)
+
     def label_values(self, name: str) -> list[str]:
         """Sorted by bytes; empty for a name that the block does not have."""
         return self.postings.values(*self.postings.bounds(encode_text(name)))

@@ -120,13 +120,12 @@ class BlockSelect:
             shard=wanted.shard,
             skip_chunks=wanted.skip_chunks,
         )
-        names = header.label_names()
-        if not may_reorder(names, wanted.external, wanted.drop):
+        if not may_reorder(header.has_label, wanted.external, wanted.drop):
             stage = self._series_stage(SeriesFetch(self._run, self._block, header, entry_filter), (expanded.refs,))
             stage.begin()
             return in_label_order(stage)
         labels_only = SeriesFetch(self._run, self._block, header, replace(entry_filter, skip_chunks=True))
-        by_metric = names[0] == METRIC_NAME and self._keeps_metric_name()
+        by_metric = header.label_names()[0] == METRIC_NAME and self._keeps_metric_name()
         runs = sorted_refs(
             self._labels_stage(labels_only, expanded.refs), by_metric=by_metric, check=self._run.ctx.check
         )

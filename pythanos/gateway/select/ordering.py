@@ -23,9 +23,9 @@ from pythanos.model.series import LabelColumn
 METRIC_NAME = "__name__"
 
 
-def may_reorder(series_names: Iterable[str], external: Iterable[str], drop: Iterable[str]) -> bool:
+def may_reorder(has_label: Callable[[str], bool], external: Iterable[str], drop: Iterable[str]) -> bool:
     """Whether taking out ``drop`` or putting in ``external`` touches a label that the series themselves may have."""
-    return not set(series_names).isdisjoint({*external, *drop})
+    return any(map(has_label, {*external, *drop}))
 
 
 def in_label_order(batches: Iterable[SeriesEntries]) -> Iterator[SeriesEntries]:
