@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress
 
+from pythanos.errors import ConfigError
 from pythanos.runtime.clock import SystemClock
 from pythanos.testing.shop import INSTANCES, latency_quantile, request_rates
 from pythanos.tools.demo_bucket import write_missing
@@ -45,6 +47,7 @@ TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 @click.option("--check", is_flag=True, help="Ask three queries, compare the answers with the truth, and end.")
 def demo(folder: Path, http_port: int, check: bool) -> None:
     """Write a week of demo metrics and serve them on 127.0.0.1 until Ctrl-C."""
+    check_free(http_port)
     console = Console()
     folder = folder.resolve()
     prepare(folder, console)
@@ -59,6 +62,17 @@ def demo(folder: Path, http_port: int, check: bool) -> None:
             )
         console.print("Ctrl-C stops it.")
         sys.exit(process.wait())
+
+
+def check_free(http_port: int) -> None:
+    """Raises ConfigError where something listens already: its answers would be taken for the demo's."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("127.0.0.1", http_port))
+        except OSError as error:
+            hint = f"127.0.0.1:{http_port}: {error.strerror}; DEMO_HTTP_PORT says another one"
+            raise ConfigError("demo", "--http-port", hint) from error
 
 
 def prepare(folder: Path, console: Console) -> None:
