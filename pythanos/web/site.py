@@ -22,9 +22,8 @@ from pythanos.runtime.request_log import RequestLog
 from pythanos.runtime.workers import RequestPool
 from pythanos.web.access.guard import Guard
 from pythanos.web.api import responses
-from pythanos.web.delivery import deliver
+from pythanos.web.delivery import Heads, deliver
 from pythanos.web.errors import BodyTooLarge, MethodNotAllowed, NotReady, classify
-from pythanos.web.heads import Heads
 from pythanos.web.messages import Request, Response
 from pythanos.web.metrics import HTTPMetrics
 from pythanos.web.router import Match, Router

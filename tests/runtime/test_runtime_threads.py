@@ -2,7 +2,7 @@
 
 import threading
 
-from pythanos.runtime.threads import ThreadTeam
+from pythanos.runtime.workers import ThreadTeam
 
 
 def test_jobs_one_after_the_other_share_a_thread():
