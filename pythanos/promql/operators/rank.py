@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos import _aggregate, _labels
+from pythanos import _aggregate, _labels, _value_counts
 from pythanos._aggregate import Rank
 from pythanos.errors import QueryFailed
 from pythanos.model.matchers import quote
@@ -34,6 +34,7 @@ from pythanos.promql.operators.ranges import invalid_quantiles
 from pythanos.promql.operators.relabel import is_label_name
 from pythanos.promql.plan.nodes import Aggregate
 from pythanos.promql.tree.numbers import plain, short
+from pythanos.promql.values import HistogramRows
 
 RANKS: Mapping[str, Rank] = MappingProxyType({"topk": Rank.TOP, "bottomk": Rank.BOTTOM, "limitk": Rank.FIRST})
 _INT64_MIN, _INT64_MAX = -(2.0**63), 2.0**63
@@ -154,47 +155,37 @@ class CountValues:
 
     def jobs(self) -> Iterator[Job]:
         block = self.evaluation.collect(self.operand)
-        row, step = np.nonzero(block.present())
-        texts, value = _sample_texts(block, row, step)
-        # One candidate for each series and value; then the groups that they fall into.
-        pair, of_sample = np.unique(row * max(1, len(texts)) + value, return_inverse=True)
-        labels = block.labels.take(pair // max(1, len(texts)))
-        labels = _labels.set_label(labels, self.label, texts or [""], pair % max(1, len(texts)))
-        names = self.node.grouping if self.node.without else (*self.node.grouping, self.label)
-        group, labels = _labels.group_by(labels, names, by=not self.node.without)
-        values = np.zeros((len(labels), self.steps.count))
-        np.add.at(values, (group[of_sample], step), 1)
-        values[values == 0] = ABSENT
-        yield partial(_same, Block(labels, values))
+        without, grouping = self.node.without, self.node.grouping
+        # What the values are counted by: the groups, but for the label that the value will replace.
+        others = (*grouping, self.label) if without else tuple(name for name in grouping if name != self.label)
+        group, _ = _labels.group_by(block.labels, others, by=not without)
+        number, row, distinct = _value_counts.number_values(block.values, group)
+        texts = [plain(value) for value in distinct.tolist()]
+        if block.histograms is not None:
+            number, row, texts = _with_histograms(block.histograms, number, row, texts)
+        # Values of one text are one value; so are those of groups that the value's label does not tell apart.
+        known = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        place = np.array([known[text] for text in texts], np.int64)
+        labels = _labels.set_label(block.labels.take(row), self.label, list(known) or [""], place)
+        result, labels = _labels.group_by(labels, grouping if without else (*others, self.label), by=not without)
+        self.evaluation.account.room(len(labels) * self.steps.count * 8)
+        yield partial(_same, Block(labels, _value_counts.count_numbers(number, result, len(labels))))
 
     def finished(self) -> None:
         pass
 
 
-def _sample_texts(block: Block, row: NDArray[np.intp], step: NDArray[np.intp]) -> tuple[list[str], NDArray[np.int64]]:
-    """(texts, index into them for each sample)."""
-    values = block.values[row, step]
-    if block.histograms is None:
-        return _distinct_texts(values)
-    number = block.histograms.row[row, step]
-    is_histogram = number >= 0
-    texts, of_float = _distinct_texts(values[~is_histogram])
-    referred, of_histogram = np.unique(number[is_histogram], return_inverse=True)
-    known = {text: place for place, text in enumerate(texts)}
-    columns = block.histograms.columns
-    place = [known.setdefault(print_histogram(columns, int(at)), len(known)) for at in referred]
-    index = np.empty(len(number), np.int64)
-    index[~is_histogram] = of_float
-    index[is_histogram] = np.array(place, np.int64)[of_histogram]
-    return list(known), index
-
-
-def _distinct_texts(values: NDArray[np.float64]) -> tuple[list[str], NDArray[np.int64]]:
-    """(texts, index into them for each value): equal texts once."""
-    distinct, index = np.unique(values.view(np.int64), return_inverse=True)
-    texts: dict[str, int] = {}
-    number = [texts.setdefault(plain(float(value)), len(texts)) for value in distinct.view(np.float64)]
-    return list(texts), np.array(number, np.int64)[index] if number else np.zeros(0, np.int64)
+def _with_histograms(
+    histograms: HistogramRows, number: NDArray[np.int32], row: NDArray[np.int64], texts: list[str]
+) -> tuple[NDArray[np.int32], NDArray[np.int64], list[str]]:
+    """What ``number_values`` found, and the texts of it, with the histograms numbered behind the floats."""
+    series, step = np.nonzero(histograms.row >= 0)
+    referred, index = np.unique(histograms.row[series, step], return_inverse=True)
+    printed = [print_histogram(histograms.columns, int(at)) for at in referred]
+    pair, of_sample = np.unique(series * max(1, len(referred)) + index, return_inverse=True)
+    number[series, step] = len(row) + of_sample
+    count = max(1, len(referred))
+    return number, np.append(row, pair // count), texts + [printed[at] for at in (pair % count).tolist()]
 
 
 def _extreme_quantiles(row: NDArray[np.float64], position: int) -> list[Annotation]:
