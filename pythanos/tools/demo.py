@@ -109,10 +109,10 @@ def serving(folder: Path, http_port: int, address: str) -> Iterator[subprocess.P
     config = folder / "pythanos.yaml"
     config.write_text(yaml.safe_dump(configuration(folder, http_port)))
     process = subprocess.Popen([*TWISTD, "-n", "--pidfile=", "pythanos", "-c", str(config)], cwd=folder)
-    # Ctrl-C reaches the daemon too, from the terminal; here it only must not cut the waiting short.
     with contextlib.ExitStack() as restored:
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        restored.callback(signal.signal, signal.SIGINT, previous)
+        # Ctrl-C reaches the daemon too, from the terminal; here it only must not cut the waiting short.
+        for number, handler in ((signal.SIGINT, signal.SIG_IGN), (signal.SIGTERM, _leave)):
+            restored.callback(signal.signal, number, signal.signal(number, handler))
         try:
             wait_ready(process, address)
             yield process
@@ -123,6 +123,11 @@ def serving(folder: Path, http_port: int, address: str) -> Iterator[subprocess.P
                 process.wait(STOP_SECONDS_MAX)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _leave(number: int, _frame: object) -> None:
+    """By an exception, so that the daemon is stopped on the way out."""
+    sys.exit(128 + number)
 
 
 def wait_ready(process: subprocess.Popen[bytes], address: str) -> None:
