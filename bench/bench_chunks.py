@@ -6,7 +6,7 @@ gain of a second thread is wall time and wants an idle machine. Histograms: a te
 
 Budget: XOR decode of a counter with rare jitter 5 ns, two threads 1.8 times one.
 
-    python bench/bench_chunks.py [--json] [--samples 120] [--chunks 4000]
+    python -m bench.bench_chunks [--json] [--samples 120] [--chunks 4000]
 """
 
 from __future__ import annotations

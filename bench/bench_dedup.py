@@ -8,8 +8,8 @@ import argparse
 import time
 
 import numpy as np
-from bench_labels import fleet
 
+from bench.bench_labels import fleet
 from pythanos._chunks import decode_chunks, encode_floats
 from pythanos._dedup import CHAIN, PENALTY, decode_series
 from pythanos.model.series import LabelColumn, SeriesBatch

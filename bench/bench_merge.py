@@ -8,8 +8,8 @@ import argparse
 import time
 
 import numpy as np
-from bench_labels import fleet
 
+from bench.bench_labels import fleet
 from pythanos.storeapi.batches import SeriesBatch
 from pythanos.storeapi.merge import merge_series, relabeled, take_series
 

@@ -4,7 +4,7 @@ Reads: 16 kB at pseudo-random places of one object of 64 MB, on 1, 8 and 32 thre
 an S3 server; requests per second of wall time and microseconds of CPU per request, this process only. Metas: decode one
 meta.json; fetch those of 5,000 blocks in a folder, the first time and again.
 
-    python bench/bench_objstore.py [--requests 2000] [--json] [--s3 HOST:PORT --bucket NAME --key KEY --secret SECRET]
+    python -m bench.bench_objstore [--requests 2000] [--json] [--s3 HOST:PORT --bucket NAME --key KEY --secret SECRET]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Cost of parsing, checking, preprocessing and printing PromQL, per expression.
 
-    python bench/bench_promql_parse.py
+    python -m bench.bench_promql_parse
 
 Medians of the CPU time of repeated runs. Shapes: ``dashboard`` is the 200-character expression of the budget (parse,
 check and plan below 200 us); ``selector`` one name with matchers; ``arithmetic`` a chain of 50 additions;

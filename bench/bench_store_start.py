@@ -1,6 +1,6 @@
 """Start of a store over many blocks whose index-headers are on disk already: seconds and memory of the sync.
 
-    python bench/bench_store_start.py [blocks] [--lazy]
+    python -m bench.bench_store_start [blocks] [--lazy]
 
 Blocks have 2000 series of 10 labels each (an index-header of about 150 KB); budget: 500 blocks in 3 s and 150 MB.
 """
@@ -14,9 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench_store_series import EVERYTHING, peak_rss_mb
 from prometheus_client import CollectorRegistry
 
+from bench.bench_store_series import EVERYTHING, peak_rss_mb
 from pythanos.block.fetcher import MetaFetcher
 from pythanos.config import loads
 from pythanos.context import RequestContext
@@ -105,7 +105,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "bucket").mkdir()
         make_blocks(Path(folder) / "bucket", options.blocks)
-        command = [sys.executable, __file__, "--folder", folder] + ["--lazy"] * options.lazy
+        command = [sys.executable, "-m", "bench.bench_store_start", "--folder", folder] + ["--lazy"] * options.lazy
         # The first start makes the index-headers, the second finds them.
         for _ in range(2):
             subprocess.run(command, check=True)
