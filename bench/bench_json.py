@@ -1,4 +1,4 @@
-"""Printing of query results: CPU ns per point of a matrix of 1000 series x 1000 points, least and median of many rounds.
+"""Printing of query results: CPU ns per point of a matrix of 1000 series x 1000 points, least and median of many.
 
 And how much faster two threads are, by the least wall time.
 Shapes: integers (counters sampled), two decimals (percentages, seconds), full mantissa (rates), big integers (bytes

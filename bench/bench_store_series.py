@@ -2,8 +2,8 @@
 
     python -m bench.bench_store_series [series] [--threads] [--daemon]
 
-Prints ns of wall and of CPU time per series, the least of several runs, and peak RSS for a whole select, labels only, an
-external label that is merged in, a replica label that is dropped, and repeated selects (index cache warm). The block is
+Prints ns of wall and of CPU time per series, the least of several runs, and peak RSS for a whole select, labels only,
+a replica label and a label of the series that are dropped, and small batches. The block is
 made once in a temporary folder.
 """
 
