@@ -41,14 +41,15 @@ def remotes_factory(
     """From the options of a query to the endpoints that evaluate parts of it: those that announce the QueryAPI.
 
     Nobody does in local mode, nor where only some of the endpoints' series are wanted, which no text of a query could
-    say: ``limited`` by relabel rules, or by store matchers of the request.
+    say: ``limited`` by relabel rules, or by store matchers of the request. Nor while a strict endpoint has never said
+    what it is, so that its silence is not taken for having nothing.
     """
     if config.mode == "local" or limited:
         return nobody
     options = DistributedOptions(config.partition_label, config.distributed_with_overlapping_interval)
 
     def remotes(select: SelectOptions, store_matchers: StoreMatchers, tenant: str) -> Remotes | None:
-        if store_matchers:
+        if store_matchers or any(known.last_check_ms is None for known in endpoints.statuses()):
             return None
         queriers = [(address, client.queryapi, client.info()) for address, client in endpoints.clients("query")]
         own = Matcher(MatchType.EQ, config.tenant_label, tenant) if config.tenant_label else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pythanos._query_results import decode_results
 from pythanos.context import RequestContext
-from pythanos.errors import PythanosError, QueryCanceled, QueryTimeout
+from pythanos.errors import PythanosError
 from pythanos.promql.remote import EncodedRows, RemoteAnswer, RemoteQuery, RemoteRows
 from pythanos.promql.values import HistogramRows, Steps
 from pythanos.query.distributed.requests import (
@@ -19,6 +19,7 @@ from pythanos.query.distributed.requests import (
 )
 from pythanos.query.queryable import SelectOptions
 from pythanos.storeapi.batches import StoreWarning
+from pythanos.storeapi.proxy import STORES_SHARE
 from pythanos.storeapi.store import StoreInfo, TsdbInfo
 
 Labels = Mapping[str, str]
@@ -49,29 +50,39 @@ class EndpointEngine:
     partition_sets: tuple[Labels, ...]
 
     def query(self, ctx: RequestContext, query: RemoteQuery) -> RemoteAnswer:
-        """With partial response a failure becomes a warning that names the endpoint."""
+        """With partial response a failure becomes a warning that names the endpoint, which then has less time."""
         steps = query.steps
         instant = steps.count == 1
+        part = self._part(ctx)
         request = replace(
             self.request,
             text=query.text,
             start_ms=steps.start_ms,
             end_ms=steps.end_ms,
             step_ms=0 if instant else steps.step_ms,
-            timeout_ms=_remaining_ms(ctx),
+            timeout_ms=_remaining_ms(part),
             lookback_ms=query.lookback_ms,
         )
         answer = RemoteAnswer(iter(()))
-        stream = self.client.query(ctx, request, instant=instant)
-        answer.batches = _Batches(self, stream, answer, steps)
+        stream = self.client.query(part, request, instant=instant)
+        answer.batches = _Batches(ctx, self, stream, answer, steps)
         return answer
+
+    def _part(self, ctx: RequestContext) -> RequestContext:
+        remaining = ctx.remaining_seconds()
+        if remaining is None or not self.request.partial_response:
+            return ctx.child()
+        return ctx.child(timeout_seconds=remaining * STORES_SHARE)
 
 
 class _Batches:
     """The series of a stream; all else goes into the answer. ``close`` ends the call."""
 
-    def __init__(self, engine: EndpointEngine, stream: RemoteStream, answer: RemoteAnswer, steps: Steps) -> None:
-        self._engine, self._stream, self._answer, self._steps = engine, stream, answer, steps
+    def __init__(
+        self, ctx: RequestContext, engine: EndpointEngine, stream: RemoteStream, answer: RemoteAnswer, steps: Steps
+    ) -> None:
+        self._ctx, self._engine, self._stream = ctx, engine, stream
+        self._answer, self._steps = answer, steps
 
     def __iter__(self) -> Iterator[EncodedRows]:
         return self
@@ -86,9 +97,8 @@ class _Batches:
                     answer.samples = frame.samples_total
                 elif isinstance(frame, StoreWarning):
                     answer.warnings.append(f"remote query warning ({address}): {frame.message}")
-        except (QueryCanceled, QueryTimeout):
-            raise
         except PythanosError as error:
+            self._ctx.check()
             if not self._engine.request.partial_response:
                 raise
             answer.warnings.append(f"remote query error ({address}): {error}")

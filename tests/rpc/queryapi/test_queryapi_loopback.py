@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from pythanos import _labels
 from pythanos._query_results import decode_results
 from pythanos.context import RequestContext
-from pythanos.errors import BadRequest, EndpointUnavailable, LimitExceeded, QueryCanceled, QueryFailed
+from pythanos.errors import BadRequest, EndpointUnavailable, LimitExceeded, QueryCanceled, QueryFailed, QueryTimeout
 from pythanos.model.matchers import Matcher, MatchType
 from pythanos.promql.accounting import QueryLimits
 from pythanos.promql.engine import Engine, EngineOptions, InstantQuery, RangeQuery
@@ -295,6 +295,36 @@ def test_an_engine_that_fails_is_a_warning_where_the_answer_may_be_partial(rig):
     assert warning.startswith(f"remote query error (far): {rig.address}: rpc error: code = Aborted desc = ")
 
 
+def test_an_engine_that_is_slow_is_a_warning_while_there_is_time(rig):
+    """With partial response an engine has nine tenths of what is left; the query's own end is an error."""
+
+    class Slow:
+        def query(self, ctx, request, *, instant):
+            assert ctx.remaining_seconds() == pytest.approx(9.0)
+            return self
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            raise QueryTimeout("query timed out")
+
+        def close(self):
+            pass
+
+    clock = [0.0]
+    info = StoreInfo(({},), 0, 9)
+    (engine,) = remote_engines([("far", Slow(), info)], SelectOptions(partial_response=True), ALL_LABELS)
+    ctx = RequestContext(timeout_seconds=10, monotonic=lambda: clock[0])
+    answer = engine.query(ctx, RemoteQuery("x", Steps(1000, 1, 1), 60_000))
+    assert list(answer.batches) == []
+    assert answer.warnings == ["remote query error (far): query timed out"]
+    answer = engine.query(ctx, RemoteQuery("x", Steps(1000, 1, 1), 60_000))
+    clock[0] = 11.0
+    with pytest.raises(QueryTimeout):
+        next(answer.batches)
+
+
 def test_warnings_and_samples_of_an_engine_are_those_of_the_query(rig):
     result = rig.distributed(RangeQuery("rate(m[5m])", 5 * MINUTE, 6 * MINUTE, MINUTE))
     (warning,) = result.store_warnings
@@ -337,7 +367,7 @@ def test_an_endpoint_that_names_no_tsdbs_is_known_by_its_label_sets():
 
 
 def test_the_question_has_what_is_left_of_the_time():
-    """In whole seconds, with lookback, batches and the options of the query."""
+    """Nine tenths of it, in whole seconds, with lookback, batches and the options of the query."""
     asked = []
 
     class Client:
@@ -351,7 +381,7 @@ def test_the_question_has_what_is_left_of_the_time():
     ctx = RequestContext(timeout_seconds=30, monotonic=lambda: 0.0)
     engine.query(ctx, RemoteQuery("x", Steps(1000, 5000, 3), 60_000))
     expected = RemoteRequest(
-        "x", 1000, 11_000, 5000, 30_000, 300_000, ("r",), partial_response=True, lookback_ms=60_000
+        "x", 1000, 11_000, 5000, 27_000, 300_000, ("r",), partial_response=True, lookback_ms=60_000
     )
     assert asked == [(expected, False)]
     engine.query(ctx, RemoteQuery("x", Steps(1000, 1, 1), 60_000))
