@@ -220,6 +220,13 @@ class ProxyStore:
             return ctx.child()
         return ctx.child(timeout_seconds=remaining * STORES_SHARE)
 
+    def _labels_part(self, ctx: RequestContext, strategy: PartialResponse) -> RequestContext:
+        """The context of a call whose answer is one message, which may take as long as a message of a stream."""
+        part = self._part(ctx, strategy)
+        if not self.response_timeout_ms:
+            return part
+        return part.child(timeout_seconds=self.response_timeout_ms / 1000)
+
     def _stream(
         self, ctx: RequestContext, part: RequestContext, endpoint: Endpoint, request: SeriesRequest, *, alone: bool
     ) -> Iterator[SeriesFrame]:
@@ -296,7 +303,7 @@ class ProxyStore:
         if matchers is None:
             return LabelsAnswer(())
         chosen = self._matching(self.endpoints(), request.mint, request.maxt, matchers)
-        parts = [self._part(ctx, request.partial_response) for _ in chosen]
+        parts = [self._labels_part(ctx, request.partial_response) for _ in chosen]
         own = [self._own_request(endpoint, replace(request, matchers=matchers)) for endpoint in chosen]
         try:
             if len(chosen) == 1:

@@ -300,6 +300,23 @@ def test_label_names_and_values_are_merged(proxy):
         proxy(*stores).label_values(RequestContext(), LabelValuesRequest("", 0, 100))
 
 
+def test_a_hung_store_holds_no_labels_up(proxy):
+    """QU-10: response_timeout for the one message that an answer about labels is."""
+    released = threading.Event()
+    hung = FakeStore([up(job="h")], before_frame=lambda number: released.wait(30))
+    asked = proxy(hung, FakeStore([up(job="z")]), response_timeout_ms=30)
+    answers = [
+        asked.label_names(RequestContext(), LabelNamesRequest(0, 9)),
+        asked.label_values(RequestContext(), LabelValuesRequest("job", 0, 9)),
+    ]
+    released.set()
+    assert [found.values for found in answers] == [("__name__", "job"), ("z",)]
+    for found, what in zip(answers, ("names", "values"), strict=True):
+        [warning] = found.warnings
+        assert warning.startswith(f"fetch label {what} from store Addr: store-0:10901")
+        assert "DeadlineExceeded" in warning
+
+
 def test_what_a_proxy_announces(proxy):
     """QU-36: label sets united and extended, the widest time range, sharding and stripping supported."""
     stores = [
