@@ -49,6 +49,8 @@ cdef struct Reading:
     Grid grid
     double* values          # of the row that is read: grid.count, absent before
     int64_t row
+    int64_t next_time       # where the next sample is expected: at next_step
+    int64_t next_step
     Growing labels
     Growing places          # int64: row * count + step of each histogram
     Growing buckets         # double: of one histogram, positive, then negative
@@ -157,6 +159,38 @@ cdef bint read_label(Reading* r, Cursor* c, Packed* before) noexcept nogil:
         return fault(r, NO_MEMORY)
     put_label(r.labels.data + r.labels.size, name.data, name.size, value.data, value.size)
     r.labels.size += size
+    return True
+
+
+cdef inline bint read_usual_sample(Reading* r, Cursor* c) noexcept nogil:
+    """A value and a time after it, as every writer puts them; False, and nothing read, for anything else."""
+    cdef const uint8_t* at = c.at
+    cdef const uint8_t* end
+    cdef uint64_t timestamp = 0
+    cdef int shift = 0
+    cdef int64_t step
+    if c.end - at < 13 or not 11 <= at[0] <= 20 or at[1] != 0x09 or at[10] != 0x10 or at[0] >= c.end - at:
+        return False
+    end = at + 1 + at[0]
+    at += 11
+    while at < end - 1 and at[0] >= 0x80:
+        timestamp |= <uint64_t>(at[0] & 0x7F) << shift
+        shift += 7
+        at += 1
+    # The time is the last field; one of ten bytes is left to the careful reader.
+    if at != end - 1 or at[0] >= 0x80 or shift > 56:
+        return False
+    timestamp |= <uint64_t>at[0] << shift
+    if <int64_t>timestamp == r.next_time and r.next_step < r.grid.count:
+        step = r.next_step
+    else:
+        step = step_of(&r.grid, <int64_t>timestamp)
+        if step < 0:
+            return False
+    memcpy(&r.values[step], c.at + 2, 8)
+    r.next_step = step + 1
+    r.next_time = <int64_t>(timestamp + <uint64_t>r.grid.step)
+    c.at = end
     return True
 
 
@@ -339,7 +373,8 @@ cdef bint read_series(Reading* r, Cursor* c) noexcept nogil:
         if key == 0x0A:
             read_label(r, c, &before)
         elif key == 0x12:
-            read_sample(r, c)
+            if not read_usual_sample(r, c):
+                read_sample(r, c)
         elif key == 0x22:
             read_histogram(r, c)
         else:
@@ -477,6 +512,7 @@ cdef int _fill(
             series = cursor(base, places[2 * i] + places[2 * i + 1])
             series.at = base + places[2 * i]
             r.row = i
+            r.next_time, r.next_step = r.grid.start, 0
             r.values = &values[i, 0] if r.grid.count else NULL
             offsets[i] = r.labels.size
             if not read_series(r, &series):
