@@ -20,9 +20,11 @@ from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.model.usage import StoreUsage
 from pythanos.promql.operators.build import OperatorBuilder
 from pythanos.promql.operators.operator import Block, Evaluation, Job, ScalarOperator, VectorOperator
+from pythanos.promql.operators.vectors.remote import RemoteScan
 from pythanos.promql.plan.explain import node_name
 from pythanos.promql.plan.nodes import Node, RangeCall, RemoteUnion, Select, Subquery
 from pythanos.promql.queryable import EncodedSeries, Queryable, SelectHints, Selection
+from pythanos.promql.remote import EncodedRows, RemoteAnswer
 from pythanos.promql.values import Steps
 from pythanos.units import format_go_duration
 
@@ -61,6 +63,36 @@ class SelectionUsage:
         return list(self.selection.usage) or [whole]
 
 
+class RemoteUsage:
+    """What one remote engine gave: its batches, and how long they were waited for."""
+
+    def __init__(self, clock: Callable[[], float], address: str, answer: RemoteAnswer) -> None:
+        self._clock, self._address, self._answer = clock, address, answer
+        self._batches = answer.batches
+        self._seconds, self._count = 0.0, 0
+        answer.batches = self
+
+    def __iter__(self) -> Iterator[EncodedRows]:
+        return self
+
+    def __next__(self) -> EncodedRows:
+        began = self._clock()
+        try:
+            batch = next(self._batches)
+        finally:
+            self._seconds += self._clock() - began
+        self._count += 1
+        return batch
+
+    def close(self) -> None:
+        close = getattr(self._batches, "close", None)
+        if close is not None:
+            close()
+
+    def usage(self) -> StoreUsage:
+        return StoreUsage(self._address, self._seconds, responses=self._count, samples=self._answer.samples)
+
+
 @dataclass(slots=True)
 class OperatorUsage:
     """What one operator took. Its times include the operators below it, waiting included, on all threads together."""
@@ -68,6 +100,7 @@ class OperatorUsage:
     name: str
     children: list[OperatorUsage] = field(default_factory=list)
     selections: list[SelectionUsage] = field(default_factory=list)
+    remotes: list[RemoteUsage] = field(default_factory=list)
     scans: bool = False
     reads_subquery: bool = False
     pull_seconds: float = 0.0
@@ -107,6 +140,10 @@ class OperatorUsage:
         below = [] if self.reads_subquery else self.children
         return own + sum(child.total_samples for child in below)
 
+    def _fanout(self) -> list[StoreUsage]:
+        stores = [usage for selection in self.selections for usage in selection.stores()]
+        return stores + [remote.usage() for remote in self.remotes]
+
     def to_json(self) -> dict[str, Any]:
         """The tree in the fields of Thanos' query telemetry, with series and bytes beside them; zeros left out."""
         found = {
@@ -116,7 +153,7 @@ class OperatorUsage:
             "totalSamples": self.total_samples,
             "series": self.series,
             "peakBytes": self.peak_bytes,
-            "fanout": [_fanout_json(usage) for selection in self.selections for usage in selection.stores()],
+            "fanout": [_fanout_json(usage) for usage in self._fanout()],
             "children": [child.to_json() for child in self.children],
         }
         return {key: value for key, value in found.items() if value}
@@ -149,7 +186,11 @@ class AnalyzingBuilder(OperatorBuilder):
     def vector(self, node: Node, steps: Steps) -> VectorOperator:
         usage = self._enter(node)
         try:
-            return _MeasuredVector(super().vector(node, steps), usage, self.clock)
+            operator = super().vector(node, steps)
+            if isinstance(operator, RemoteScan):
+                asked = zip(operator.parts, operator.answers, strict=True)
+                usage.remotes = [RemoteUsage(self.clock, part.engine.address, answer) for part, answer in asked]
+            return _MeasuredVector(operator, usage, self.clock)
         finally:
             self._leave(usage)
 

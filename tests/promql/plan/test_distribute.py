@@ -311,6 +311,19 @@ def test_engines_with_the_same_series_are_laid_over_each_other():
     assert result.stats.total_queryable_samples == 10
 
 
+def test_the_analysis_names_the_engines():
+    """With the samples that they looked at, and how many batches came."""
+    query = InstantQuery("sum(g)", 1_000_000, analyze=True)
+    analysis = ENGINE.instant(RequestContext(), MemoryQueryable(), query, Remotes(two())).analysis.to_json()
+    (remote,) = analysis["children"]
+    assert remote["name"] == "[remote]"
+    assert [(one["endpointAddr"], one["samples"], one["numResponses"]) for one in remote["fanout"]] == [
+        ("eu", 5, 1),
+        ("us", 5, 1),
+    ]
+    assert analysis["totalSamples"] == 10
+
+
 def test_an_engine_that_fails_fails_the_query():
     """What becomes a warning is for the engine to say."""
     engines = two()
