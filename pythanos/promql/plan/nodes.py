@@ -9,7 +9,7 @@ the top.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Union, cast
 
@@ -239,21 +239,8 @@ Node = Union[  # noqa: UP007
 
 def children(node: Node) -> tuple[Node, ...]:
     """The nodes directly below, in the order in which they are evaluated."""
-    kind = type(node)
-    if kind in _ONE_BELOW:
-        return (node.select,) if kind is RangeSelect else (node.expr,)  # type: ignore[union-attr]
-    match node:
-        case Aggregate():
-            return (node.expr,) if node.param is None else (node.param, node.expr)
-        case RangeCall():
-            return (node.source, *node.scalars)
-        case Binary():
-            return (node.lhs, node.rhs)
-        case Call():
-            return node.args
-        case Chain():
-            return (node.first, *node.operations)
-    return ()
+    below = _CHILDREN.get(type(node))
+    return () if below is None else below(node)
 
 
 def map_children(node: Node, change: Callable[[Node], Node]) -> Node:
@@ -271,12 +258,17 @@ def change_selects(plan: Node, changes: SelectChanges) -> Node:
 
     def change(node: Node) -> Node:
         if type(node) is Select:
-            fields = changes.get(id(node))
-            return node if fields is None else replace(node, **fields)
+            wanted = changes.get(id(node))
+            return node if wanted is None else _changed_select(node, wanted)
         below = _BELOW.get(type(node))
         return node if below is None else below(node, change)
 
     return change(plan) if changes else plan
+
+
+def _changed_select(node: Select, wanted: Mapping[str, Any]) -> Select:
+    """As ``replace``, which takes several times as long."""
+    return Select(*[wanted[name] if name in wanted else getattr(node, name) for name in _SELECT_FIELDS])
 
 
 def _map_range_select(node: RangeSelect, change: Callable[[Node], Node]) -> Node:
@@ -335,7 +327,20 @@ def _kept(after: tuple[Node, ...], before: tuple[Node, ...]) -> tuple[Node, ...]
     return before
 
 
-_ONE_BELOW = frozenset({RangeSelect, Subquery, Negate, StepInvariant})
+_SELECT_FIELDS = tuple(field.name for field in fields(Select))
+_CHILDREN: Mapping[type, Callable[..., tuple[Node, ...]]] = MappingProxyType(
+    {
+        RangeSelect: lambda node: (node.select,),
+        Subquery: lambda node: (node.expr,),
+        Negate: lambda node: (node.expr,),
+        StepInvariant: lambda node: (node.expr,),
+        Aggregate: lambda node: (node.expr,) if node.param is None else (node.param, node.expr),
+        RangeCall: lambda node: (node.source, *node.scalars),
+        Binary: lambda node: (node.lhs, node.rhs),
+        Call: lambda node: node.args,
+        Chain: lambda node: (node.first, *node.operations),
+    }
+)
 _BELOW: Mapping[type, Callable[..., Node]] = MappingProxyType(
     {
         RangeSelect: _map_range_select,

@@ -10,7 +10,9 @@ decides (an offset, the end) before ``parse`` hands the tree out.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Union, final
 
 from pythanos.model.matchers import Matcher
@@ -327,15 +329,23 @@ def depth(expr: Expr) -> int:
 
 def children(node: Expr) -> tuple[Expr, ...]:
     """The expressions directly below a node (an aggregation's operand before its parameter), without durations."""
-    match node:
-        case BinaryExpr():
-            return (node.lhs, node.rhs)
-        case Call():
-            return node.args
-        case AggregateExpr():
-            return (node.expr,) if node.param is None else (node.expr, node.param)
-        case MatrixSelector():
-            return (node.selector,)
-        case SubqueryExpr() | UnaryExpr() | ParenExpr() | StepInvariantExpr():
-            return (node.expr,)
-    return ()
+    below = _CHILDREN.get(type(node))
+    return () if below is None else below(node)
+
+
+def _only(node: SubqueryExpr | UnaryExpr | ParenExpr | StepInvariantExpr) -> tuple[Expr, ...]:
+    return (node.expr,)
+
+
+_CHILDREN: Mapping[type, Callable[..., tuple[Expr, ...]]] = MappingProxyType(
+    {
+        BinaryExpr: lambda node: (node.lhs, node.rhs),
+        Call: lambda node: node.args,
+        AggregateExpr: lambda node: (node.expr,) if node.param is None else (node.expr, node.param),
+        MatrixSelector: lambda node: (node.selector,),
+        SubqueryExpr: _only,
+        UnaryExpr: _only,
+        ParenExpr: _only,
+        StepInvariantExpr: _only,
+    }
+)
