@@ -15,6 +15,7 @@ from pythanos.storeapi.merge import merge_series, relabeled, take_series
 
 BATCH = 1024
 CHUNK_BYTES = 150
+REPEATS = 15
 
 
 def chunked(labels, seed: int) -> SeriesBatch:
@@ -46,7 +47,7 @@ def cut(batch: SeriesBatch, rows) -> list[SeriesBatch]:
 def measure(name: str, streams: list[list[SeriesBatch]]) -> None:
     series = sum(len(batch) for stream in streams for batch in stream)
     best = 1e9
-    for _ in range(5):
+    for _ in range(REPEATS):
         start = time.thread_time()
         for batch in merge_series([iter(stream) for stream in streams], BATCH):
             len(batch)
@@ -58,7 +59,7 @@ def copying(batch: SeriesBatch) -> float:
     """ns per series to copy labels and chunks into a new arena, as any merge that interleaves must."""
     best = 1e9
     parts = cut(batch, np.arange(len(batch)))
-    for _ in range(5):
+    for _ in range(REPEATS):
         start = time.thread_time()
         for part in parts:
             relabeled(part, part.labels, np.arange(len(part)))

@@ -56,6 +56,8 @@ cdef class Merger:
     cdef int32_t* row
     cdef bint built
     cdef Py_ssize_t replay
+    # The stream of the last pick.
+    cdef Py_ssize_t picked
     cdef list kept
     cdef Source* sources
     cdef Growing picks
@@ -75,7 +77,7 @@ cdef class Merger:
         for i in range(streams):
             self.head[i] = -1
         self.kept = []
-        self.replay = -1
+        self.replay = self.picked = -1
 
     def __dealloc__(self):
         free(self.tree)
@@ -194,8 +196,11 @@ cdef class Merger:
             node >>= 1
         self.tree[0] = <int32_t>winner
 
-    cdef int _order(self, const Source* source, Py_ssize_t row) noexcept nogil:
-        """How the last picked label set sorts against a row; -1 where nothing was picked."""
+    cdef int _order(self, const Source* source, Py_ssize_t row, bint waited) noexcept nogil:
+        """How the last picked label set sorts against a row; -1 where nothing was picked.
+
+        waited: the row stood against the last one when that was picked, so it cannot sort before it.
+        """
         cdef Py_ssize_t count = self.picks.size // sizeof(Pick)
         cdef const Rows* rows = &source.rows
         cdef const Rows* before
@@ -207,7 +212,7 @@ cdef class Merger:
                 before.arena + before.offset[pick.row], rows.arena + rows.offset[row], rows.length[row]
             ) == 0:
                 return 0
-            return compare_blocks(
+            return -1 if waited else compare_blocks(
                 before.arena + before.offset[pick.row], before.length[pick.row],
                 rows.arena + rows.offset[row], rows.length[row],
             )
@@ -225,7 +230,7 @@ cdef class Merger:
             if self.head[winner] < 0:
                 return PAUSE_DONE
             source = &self.sources[self.head[winner]]
-            order = self._order(source, self.row[winner])
+            order = self._order(source, self.row[winner], winner != self.picked)
             if order > 0 or (order == 0 and self.groups == 0):
                 return PAUSE_UNSORTED
             if order < 0:
@@ -237,6 +242,7 @@ cdef class Merger:
             pick.group = <int32_t>(self.groups - 1)
             if not append(&self.picks, <uint8_t*>&pick, sizeof(Pick)):
                 return PAUSE_MEMORY
+            self.picked = winner
             self.row[winner] += 1
             if self.row[winner] == source.rows.count:
                 return winner
