@@ -13,9 +13,9 @@ from pythanos.model.histogram import HistogramColumns, concat_histograms, take_r
 from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.promql.histograms.instant import is_stale
 from pythanos.promql.histograms.rows import sample_sizes
-from pythanos.promql.operators.extended.samples import between_edges, beyond
+from pythanos.promql.operators.extended.samples import between_edges
 from pythanos.promql.operators.operator import Evaluation
-from pythanos.promql.operators.scan import data_steps, open_selection, select_hints
+from pythanos.promql.operators.scan import beyond, data_steps, open_selection, select_hints
 from pythanos.promql.plan.nodes import RangeSelect
 from pythanos.promql.values import RangeVector, Steps
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pythanos import _windows
 from pythanos._histogram_math import supported
@@ -31,28 +30,47 @@ _INTERVAL_GUESS_MS = 15_000
 _ROWS_MIN, _ROWS_MAX = 8, 2048
 
 
-class InstantScan:
-    """``metric{...} offset d @ t``; with ``times``, the samples' times in seconds in place of their values."""
+class InstantSelector:
+    """A selector with one row per series, whose columns are the times that it looks at: ``data``.
 
-    def __init__(self, evaluation: Evaluation, node: Select, steps: Steps, *, times: bool = False) -> None:
+    What a row holds is said by ``_look``. ``after_ms``: how far behind the last step its series are read as well.
+    """
+
+    def __init__(self, evaluation: Evaluation, node: Select, steps: Steps, *, after_ms: int = 0) -> None:
         self.evaluation = evaluation
         self.steps = steps
-        self.times = times
         self.node = node
         self.data = data_steps(node, steps)
-        self.place = evaluation.place
         self.names = Names.SINGLE if metric_name(node) else Names.MANY
-        lookback_ms = evaluation.options.lookback_ms
-        hints = select_hints(node, self.data, lookback_ms, 0)
+        self.lookback_ms = evaluation.options.lookback_ms
+        self._place = evaluation.place
+        hints = select_hints(node, self.data, self.lookback_ms, 0)
         self.mint = hints.mint
-        self.selection = open_selection(evaluation, node, hints)
-        self.rows = block_rows(hints, max(steps.count, self.data.count))
+        self._selection = open_selection(evaluation, node, beyond(hints, after_ms))
+        self._rows = block_rows(hints, max(steps.count, self.data.count))
 
     def jobs(self) -> Iterator[Job]:
-        yield from batch_jobs(self.selection, self.rows, self._look)
+        yield from batch_jobs(self._selection, self._rows, self._answer)
 
     def finished(self) -> None:
         """Selected label sets are distinct."""
+
+    def _look(self, batch: EncodedSeries) -> Block:
+        """A row for each series of the batch, at the times of ``data``."""
+        raise NotImplementedError
+
+    def _answer(self, batch: EncodedSeries) -> Block:
+        block = self._look(batch)
+        block.counted = _counted_columns(self._place, block, self.steps)
+        return repeated_block(block.without_empty(), self.steps)
+
+
+class InstantScan(InstantSelector):
+    """``metric{...} offset d @ t``; with ``times``, the samples' times in seconds in place of their values."""
+
+    def __init__(self, evaluation: Evaluation, node: Select, steps: Steps, *, times: bool = False) -> None:
+        super().__init__(evaluation, node, steps)
+        self.times = times
 
     def _look(self, batch: EncodedSeries) -> Block:
         samples = decode(batch, self.node, self.mint)
@@ -66,23 +84,18 @@ class InstantScan:
             values,
             first_end=self.data.start_ms,
             end_step=self.data.step_ms,
-            lookback_ms=self.evaluation.options.lookback_ms,
+            lookback_ms=self.lookback_ms,
             times=self.times,
         )
-        block = Block(samples.labels, values, scanned=found, read=found)
-        block.counted = counted_columns(self.place, block, self.steps)
-        return repeated_block(block.without_empty(), self.steps)
+        return Block(samples.labels, values, scanned=found, read=found)
 
     def _look_at_both(self, samples: SampleBatch, histograms: HistogramColumns) -> Block:
-        lookback_ms = self.evaluation.options.lookback_ms
         rows = None
         if self.times:
-            values, found = last_times(samples, histograms, self.data, lookback_ms)
+            values, found = last_times(samples, histograms, self.data, self.lookback_ms)
         else:
-            values, rows, found = last_samples(samples, histograms, self.data, lookback_ms)
-        block = Block(samples.labels, values, scanned=found, read=found, histograms=compacted(rows))
-        block.counted = counted_columns(self.place, block, self.steps)
-        return repeated_block(block.without_empty(), self.steps)
+            values, rows, found = last_samples(samples, histograms, self.data, self.lookback_ms)
+        return Block(samples.labels, values, scanned=found, read=found, histograms=compacted(rows))
 
 
 class Timestamps:
@@ -104,7 +117,7 @@ class Timestamps:
         return without_names(self.scan.evaluation, job())
 
 
-def counted_columns(place: Place, block: Block, steps: Steps) -> Counted | None:
+def _counted_columns(place: Place, block: Block, steps: Steps) -> Counted | None:
     """What the samples of an instant selector's block, from before it is repeated at ``steps``, count for."""
 
     def counts() -> tuple[Counts, Counts]:
@@ -142,14 +155,10 @@ def data_steps(node: Select, steps: Steps) -> Steps:
     return Steps(steps.start_ms - node.offset_ms, steps.step_ms, steps.count)
 
 
-def repeated(values: NDArray[np.float64], steps: Steps) -> NDArray[np.float64]:
-    """A column of fixed values at every step; rows that already have all steps are given back."""
-    return values if values.shape[1] == steps.count else np.repeat(values, steps.count, axis=1)
-
-
 def repeated_block(block: Block, steps: Steps) -> Block:
     """A block of one step at every step; one that already has all steps as it is."""
-    block.values = repeated(block.values, steps)
+    if block.values.shape[1] != steps.count:
+        block.values = np.repeat(block.values, steps.count, axis=1)
     histograms = block.histograms
     if histograms is not None and histograms.row.shape[1] != steps.count:
         block.histograms = HistogramRows(np.repeat(histograms.row, steps.count, axis=1), histograms.columns)
@@ -177,6 +186,11 @@ def select_hints(node: Select, data: Steps, window_ms: int, range_ms: int) -> Se
         grouping_by=node.grouping_by,
         projection=node.projection,
     )
+
+
+def beyond(hints: SelectHints, after_ms: int) -> SelectHints:
+    """The hints, with as much behind the last step; those that ask for nothing stay so."""
+    return hints if hints.maxt < hints.mint else replace(hints, maxt=hints.maxt + after_ms)
 
 
 def open_selection(evaluation: Evaluation, node: Select, hints: SelectHints) -> Selection:

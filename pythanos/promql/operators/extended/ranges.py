@@ -15,12 +15,13 @@ from pythanos.model.series import SampleBatch
 from pythanos.promql.annotations import Annotation
 from pythanos.promql.functions.extended import ANCHORED, KERNELS, SMOOTHED, X_FUNCTIONS, X_LOOKBACK_MS
 from pythanos.promql.histograms.rows import referred, sample_sizes
-from pythanos.promql.operators.extended.samples import beyond, live_samples, refuse_histograms
+from pythanos.promql.operators.extended.samples import live_samples, refuse_histograms
 from pythanos.promql.operators.histograms.windows import HistogramSamples, sample_times, selected, window_remarks
 from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, require_distinct, without_names
 from pythanos.promql.operators.ranges import counter_infos
 from pythanos.promql.operators.scan import (
     batch_jobs,
+    beyond,
     block_rows,
     data_steps,
     decode,

@@ -9,7 +9,6 @@ import numpy as np
 from pythanos import _extended
 from pythanos.errors import NotSupported, QueryFailed
 from pythanos.model.series import SampleBatch
-from pythanos.promql.queryable import SelectHints
 
 
 def live_samples(samples: SampleBatch) -> SampleBatch:
@@ -52,8 +51,3 @@ def between_edges(samples: SampleBatch, modifier: str, mint: int, maxt: int, loo
     kept = np.nonzero(np.diff(start))[0]
     ends = np.concatenate([np.zeros(1, np.int64), start[kept + 1]])
     return SampleBatch(live.labels.take(kept), ends, timestamps, values)
-
-
-def beyond(hints: SelectHints, after_ms: int) -> SelectHints:
-    """The hints, with as much behind the last step; those that ask for nothing stay so."""
-    return hints if hints.maxt < hints.mint else replace(hints, maxt=hints.maxt + after_ms)

@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from pythanos import _extended, _extended_histograms
 from pythanos.model.series import SampleBatch
 from pythanos.promql.histograms.rows import points, referred, sample_sizes
-from pythanos.promql.operators.extended.samples import beyond, live_samples
+from pythanos.promql.operators.extended.samples import live_samples
 from pythanos.promql.operators.histograms.windows import HistogramSamples, selected, window_remarks
-from pythanos.promql.operators.operator import Block, Evaluation, Job, Names
-from pythanos.promql.operators.scan import (
-    batch_jobs,
-    block_rows,
-    counted_columns,
-    data_steps,
-    decode,
-    metric_name,
-    open_selection,
-    repeated_block,
-    select_hints,
-)
+from pythanos.promql.operators.operator import Block, Evaluation
+from pythanos.promql.operators.scan import InstantSelector, decode
 from pythanos.promql.plan.nodes import Select
 from pythanos.promql.queryable import EncodedSeries
 from pythanos.promql.values import Steps
 
 
-class SmoothedScan:
+class SmoothedScan(InstantSelector):
     """An instant selector with the modifier; looks a lookback before each step and behind it."""
 
     def __init__(self, evaluation: Evaluation, node: Select, steps: Steps) -> None:
-        self.evaluation = evaluation
-        self.node = node
-        self.steps = steps
-        self.data = data_steps(node, steps)
-        self.place = evaluation.place
-        self.names = Names.SINGLE if metric_name(node) else Names.MANY
-        self.lookback_ms = evaluation.options.lookback_ms
-        hints = beyond(select_hints(node, self.data, self.lookback_ms, 0), self.lookback_ms)
-        self.mint = hints.mint
-        self.selection = open_selection(evaluation, node, hints)
-        self.rows = block_rows(hints, max(steps.count, self.data.count))
-
-    def jobs(self) -> Iterator[Job]:
-        yield from batch_jobs(self.selection, self.rows, self._look)
-
-    def finished(self) -> None:
-        """Selected label sets are distinct."""
+        super().__init__(evaluation, node, steps, after_ms=evaluation.options.lookback_ms)
 
     def _look(self, batch: EncodedSeries) -> Block:
         samples = live_samples(decode(batch, self.node, self.mint))
@@ -66,8 +38,7 @@ class SmoothedScan:
         histograms = selected(samples, use_starts=False)
         if histograms is not None:
             self._look_between(block, samples, histograms)
-        block.counted = counted_columns(self.place, block, self.steps)
-        return repeated_block(block.without_empty(), self.steps)
+        return block
 
     def _look_between(self, block: Block, samples: SampleBatch, histograms: HistogramSamples) -> None:
         """Puts the steps right that have histograms in reach."""

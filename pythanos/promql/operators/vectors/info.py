@@ -19,7 +19,7 @@ from pythanos.model.series import ABSENT, LabelColumn, SampleBatch
 from pythanos.promql.histograms.instant import last_samples, last_times
 from pythanos.promql.histograms.rows import masked
 from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, VectorOperator, merged_duplicates
-from pythanos.promql.operators.scan import InstantScan, counted_columns, repeated_block
+from pythanos.promql.operators.scan import InstantScan
 from pythanos.promql.operators.vectors.newest import newest_rows
 from pythanos.promql.plan.nodes import Select
 from pythanos.promql.values import Steps
@@ -39,14 +39,11 @@ class InfoScan(InstantScan):
         super().__init__(evaluation, node, steps, times=True)
 
     def _look_at_both(self, samples: SampleBatch, histograms: HistogramColumns) -> Block:
-        lookback_ms = self.evaluation.options.lookback_ms
-        values, found = last_times(samples, histograms, self.data, lookback_ms)
-        rows = last_samples(samples, histograms, self.data, lookback_ms)[1]
+        values, found = last_times(samples, histograms, self.data, self.lookback_ms)
+        rows = last_samples(samples, histograms, self.data, self.lookback_ms)[1]
         if rows is not None:
             values[rows.row >= 0] = ABSENT
-        block = Block(samples.labels, values, scanned=found, read=found, histograms=rows)
-        block.counted = counted_columns(self.place, block, self.steps)
-        return repeated_block(block.without_empty(), self.steps)
+        return Block(samples.labels, values, scanned=found, read=found, histograms=rows)
 
 
 class InfoJoin:

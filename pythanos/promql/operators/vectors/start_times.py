@@ -12,48 +12,26 @@ from pythanos import _windows
 from pythanos.model.series import ABSENT, STALE_NAN_BITS, SampleBatch
 from pythanos.promql.histograms.instant import last_samples
 from pythanos.promql.operators.operator import Block, Evaluation, Job, Names, VectorOperator, without_names
-from pythanos.promql.operators.scan import (
-    batch_jobs,
-    block_rows,
-    counted_columns,
-    data_steps,
-    open_selection,
-    repeated,
-    select_hints,
-)
+from pythanos.promql.operators.scan import InstantSelector
 from pythanos.promql.plan.nodes import Select
 from pythanos.promql.queryable import EncodedSeries
 from pythanos.promql.values import Steps
 
 
-class StartTimes:
+class StartTimes(InstantSelector):
     """The start timestamps in seconds, 0 where a sample has none; loses the metric names."""
 
     def __init__(self, evaluation: Evaluation, node: Select, steps: Steps) -> None:
-        self.evaluation = evaluation
-        self.steps = steps
-        self.data = data_steps(node, steps)
-        self.place = evaluation.place
+        super().__init__(evaluation, node, steps)
         self.names = Names.GONE
-        self.lookback_ms = evaluation.options.lookback_ms
-        hints = select_hints(node, self.data, self.lookback_ms, 0)
-        self.selection = open_selection(evaluation, node, hints)
-        self.rows = block_rows(hints, max(steps.count, self.data.count))
-
-    def jobs(self) -> Iterator[Job]:
-        yield from batch_jobs(self.selection, self.rows, self._look)
-
-    def finished(self) -> None:
-        pass
 
     def _look(self, batch: EncodedSeries) -> Block:
         samples = batch.decode()
         values, found = self._starts(samples)
-        block = Block(samples.labels, values, scanned=found, read=found)
-        block.counted = counted_columns(self.place, block, self.steps)
-        block = block.without_empty()
-        block.values = repeated(block.values, self.steps)
-        return without_names(self.evaluation, block)
+        return Block(samples.labels, values, scanned=found, read=found)
+
+    def _answer(self, batch: EncodedSeries) -> Block:
+        return without_names(self.evaluation, super()._answer(batch))
 
     def _starts(self, samples: SampleBatch) -> tuple[NDArray[np.float64], int]:
         known = samples.start_timestamps
