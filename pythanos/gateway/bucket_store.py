@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from pythanos.block.fetcher import FetchedMetas
 from pythanos.context import RequestContext
-from pythanos.errors import BadRequest
+from pythanos.errors import BadRequest, ObjectNotFound, QueryFailed
 from pythanos.gateway.block_set import BlockSets
 from pythanos.gateway.block_sync import BlockSync, plan_sync
 from pythanos.gateway.bucket_block import BucketBlock
@@ -172,7 +172,7 @@ class BucketStore:
             wanted = ClosedRange(max(request.mint, window.mint), min(request.maxt, window.maxt))
             run = self._run(ctx)
             found = self._blocks.select(wanted, request.matchers, request.block_matchers, request.max_resolution_ms)
-            with _unpinning([block for block, _ in found]):
+            with _reading([block for block, _ in found]):
                 if any(not matchers for _, matchers in found) or not request.matchers:
                     raise BadRequest("no matchers specified (excluding external labels)")
                 yield from SeriesAnswer(run, request, wanted, found)
@@ -193,7 +193,7 @@ class BucketStore:
         wanted = ClosedRange(request.mint, request.maxt)
         found = self._blocks.select_all(wanted, request.matchers, request.block_matchers)
         run, drop = self._run(ctx), request.without_replica_labels
-        with _unpinning([block for block, _ in found]):
+        with _reading([block for block, _ in found]):
             lookups = [LabelLookup(run, block, wanted, matchers, drop, label=label) for block, matchers in found]
             try:
                 for lookup in lookups:
@@ -252,9 +252,12 @@ class BucketStore:
 
 
 @contextmanager
-def _unpinning(blocks: list[BucketBlock]) -> Iterator[None]:
+def _reading(blocks: list[BucketBlock]) -> Iterator[None]:
+    """Unpins the blocks at its end. An object of theirs that is gone fails the request, and is no 404 (ST-24)."""
     try:
         yield
+    except ObjectNotFound as error:
+        raise QueryFailed(f"read a block: {error}") from error
     finally:
         for block in blocks:
             block.unpin()

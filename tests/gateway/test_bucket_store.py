@@ -6,7 +6,7 @@ from gateway.store_helpers import bucket_with, synced_store
 from prometheus_client import CollectorRegistry
 
 from pythanos.context import RequestContext
-from pythanos.errors import BadRequest, BucketUnavailable, CorruptData, LimitExceeded
+from pythanos.errors import BadRequest, BucketUnavailable, CorruptData, LimitExceeded, QueryFailed
 from pythanos.model import resolution
 from pythanos.model.chunks import XOR
 from pythanos.model.matchers import Matcher, MatchType
@@ -266,6 +266,19 @@ def test_a_missing_segment_is_corrupt(open_store):
     bucket.delete(f"{numbered_ulid(1)}/chunks/000003")
     with pytest.raises(CorruptData, match="chunk reference names segment 2 of 2"):
         select(open_store(bucket), EVERYTHING)
+
+
+def test_an_object_that_is_gone_fails_the_request(open_store):
+    """ST-24: as Thanos' Aborted, never as a name that is not found."""
+    bucket = bucket_with([Stream({"r": "0"}, many(5))])
+    store = open_store(bucket)
+    bucket.delete(f"{numbered_ulid(1)}/chunks/000001")
+    with pytest.raises(QueryFailed, match=f"read a block: object {numbered_ulid(1)}/chunks/000001 not found"):
+        select(store, EVERYTHING)
+    bucket.delete(f"{numbered_ulid(1)}/index")
+    request = LabelValuesRequest("n", MIN_TIME_MS, MAX_TIME_MS, tuple(EVERYTHING))
+    with pytest.raises(QueryFailed, match=f"object {numbered_ulid(1)}/index not found"):
+        store.label_values(RequestContext(), request)
 
 
 def test_an_unknown_chunk_encoding_is_an_error_and_never_skipped(open_store):
