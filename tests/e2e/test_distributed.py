@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from real.answers import Answer, ask, differences
-from regions import END_MS, HOUR_MS, QUERIES, REPLICA, START_MS, fill_regions
+from regions import BLOCK_MS, END_MS, HOUR_MS, QUERIES, REPLICA, START_MS, fill_regions
 from running import Daemon, folder_bucket, running_query, running_store
 
 # Sums of sums are added in another order.
@@ -25,6 +27,8 @@ class Rig:
     whole: Daemon
     root: Daemon
     leaves: list[Daemon]
+    # Over ``whole``, and a querier that has the later half of the time only.
+    late_root: Daemon
     # Ends the second leaf.
     last: ExitStack
 
@@ -43,10 +47,23 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
             owner.enter_context(running_query(home / f"leaf{number}", [store.grpc], query=replicas))
             for number, (owner, store) in enumerate(zip((stack, last), stores, strict=True))
         ]
-        whole = running_query(home / "whole", [store.grpc for store in stores], query=replicas)
+        whole = stack.enter_context(running_query(home / "whole", [store.grpc for store in stores], query=replicas))
+        late_store = stack.enter_context(running_store(home / "late", folder_bucket(late_blocks(home, folders))))
+        late = stack.enter_context(running_query(home / "late-leaf", [late_store.grpc], query=replicas))
+        distributed = {**replicas, "mode": "distributed"}
+        late_root = running_query(home / "late-root", [whole.grpc, late.grpc], query=distributed)
         strict = {"endpoint_strict": [leaf.grpc for leaf in leaves]}
-        root = running_query(home / "root", [], **strict, query={**replicas, "mode": "distributed"})
-        yield Rig(stack.enter_context(whole), stack.enter_context(root), leaves, last)
+        root = running_query(home / "root", [], **strict, query=distributed)
+        yield Rig(whole, stack.enter_context(root), leaves, stack.enter_context(late_root), last)
+
+
+def late_blocks(home: Path, folders: Sequence[str]) -> Path:
+    """A bucket with the second blocks of all replicas."""
+    bucket = home / "bucket-late"
+    for meta in (path for folder in folders for path in Path(folder).glob("*/meta.json")):
+        if json.loads(meta.read_text())["minTime"] > START_MS:
+            shutil.copytree(meta.parent, bucket / meta.parent.name)
+    return bucket
 
 
 def asked(daemon: Daemon, text: str, *, instant: bool, **parameters: str) -> Answer:
@@ -62,6 +79,21 @@ def test_a_distributed_answer_is_that_of_one_querier(rig: Rig, text: str, instan
     whole, root = asked(rig.whole, text, instant=instant), asked(rig.root, text, instant=instant)
     assert root.status == 200
     assert differences(whole, root, relative=RELATIVE) == []
+
+
+@pytest.mark.parametrize("text", QUERIES[::3])
+def test_queriers_with_the_same_series_each_give_their_time(rig: Rig, text: str) -> None:
+    """The later one joins when it can look back far enough; where both answer they agree."""
+    whole, root = asked(rig.whole, text, instant=False), asked(rig.late_root, text, instant=False)
+    assert differences(whole, root, relative=RELATIVE) == []
+
+
+def test_the_later_querier_begins_later(rig: Rig) -> None:
+    explained = ask(rig.late_root.http, "query_range_explain", {"query": "rate(requests_total[5m])", **SPAN})
+    parts = [part["name"] for part in explained.body["data"]["children"]]
+    starts = sorted(float(part.rpartition(" @ ")[2].split()[0]) for part in parts)
+    assert starts[0] == float(SPAN["start"])
+    assert 0 <= starts[1] - (START_MS + BLOCK_MS + 5 * 60_000) / 1000 < 60
 
 
 @pytest.mark.parametrize("text", ["count(gauge)", "sum by (region, replica) (gauge)", "rate(requests_total[5m])"])
