@@ -10,6 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from pythanos.testing.buckets import EPOCH_MS, numbered_ulid
 SERIES, MINUTES = 6000, 100
 MIB = 1 << 20
 BYTES_MAX = 48 * MIB
+SAMPLES_MAX = 1_000_000
 START, END = EPOCH_MS // 1000, EPOCH_MS // 1000 + MINUTES * 60
 # 6000 series at 6001 steps are 288 MB of points.
 HUGE = {"query": "rate(m_total[5m])", "start": START, "end": END, "step": 1}
@@ -31,18 +33,37 @@ SMALL = {"query": 'count(m_total{pod=~"pod-00.."})', "time": END}
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """Everything in one process, over a block of 6000 series."""
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A block of 6000 series."""
     folder: Path = tmp_path_factory.mktemp("limits")
     chunk = float_chunk([(EPOCH_MS + minute * 60_000, float(minute)) for minute in range(MINUTES)])
     series = [({"__name__": "m_total", "pod": f"pod-{number:04d}"}, [chunk]) for number in range(SERIES)]
     build_block(FilesystemBucket(str(folder / "bucket")), numbered_ulid(1), series, external={"cluster": "eu"})
-    config = {
-        "objstore": folder_bucket(folder / "bucket"),
-        "data_dir": str(folder / "data"),
-        "query": {"max_bytes": BYTES_MAX, "max_concurrent": 6, "timeout": "20s"},
-    }
-    with running("pythanos", folder, config) as started:
+    return folder / "bucket"
+
+
+@contextmanager
+def serving(home: Path, bucket: Path, **query: object) -> Iterator[Daemon]:
+    """Everything in one process, over the block."""
+    config = {"objstore": folder_bucket(bucket), "data_dir": str(home / "data"), "query": query}
+    with running("pythanos", home, config) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory, bucket: Path) -> Iterator[Daemon]:
+    with serving(
+        tmp_path_factory.mktemp("bytes"), bucket, max_bytes=BYTES_MAX, max_concurrent=6, timeout="20s"
+    ) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory, bucket: Path) -> Iterator[Daemon]:
+    """Few samples, two queries at a time, and little time for them."""
+    with serving(
+        tmp_path_factory.mktemp("narrow"), bucket, max_samples=SAMPLES_MAX, max_concurrent=2, timeout="3s"
+    ) as started:
         yield started
 
 
@@ -125,6 +146,49 @@ def test_a_client_that_goes_away_ends_its_query(daemon: Daemon) -> None:
     began = time.monotonic()
     assert eventually(lambda: in_flight(daemon) == 0)
     assert time.monotonic() - began < 2
+
+
+def test_a_query_over_its_samples_says_what_to_do(narrow: Daemon) -> None:
+    """422 execution, by several clients at a time, and one that asks for less is answered meanwhile."""
+    outcomes: list[tuple[int, dict[str, object]]] = []
+    clients = [threading.Thread(target=lambda: outcomes.append(get(narrow, "query_range", HUGE))) for _ in range(4)]
+    for client in clients:
+        client.start()
+    assert count(narrow) == 100
+    for client in clients:
+        client.join()
+    assert {(status, str(envelope["errorType"])) for status, envelope in outcomes} == {(422, "execution")}
+    assert {str(envelope["error"]) for _, envelope in outcomes} == {
+        "query processing would load too many samples into memory in query execution"
+        f" (query.max_samples is {SAMPLES_MAX}; ask for fewer series, a shorter range or a larger step)"
+    }
+
+
+def test_a_query_over_its_time_ends(narrow: Daemon) -> None:
+    """503 timeout, soon after the daemon's timeout or the shorter one of the request; a longer one does not count."""
+    for asked, seconds in (("1s", 1.0), ("1h", 3.0)):
+        began = time.monotonic()
+        status, envelope = get(narrow, "query_range", {**SLOW, "timeout": asked})
+        assert (status, envelope["errorType"]) == (503, "timeout")
+        assert "timed out" in str(envelope["error"])
+        assert seconds <= time.monotonic() - began < seconds + 2
+
+
+def test_queries_beyond_the_number_wait_for_their_turn(narrow: Daemon) -> None:
+    """QU-14: as long as their time lasts; what is no query is answered at once."""
+    clients = [threading.Thread(target=get, args=(narrow, "query_range", SLOW)) for _ in range(2)]
+    for client in clients:
+        client.start()
+    assert eventually(lambda: in_flight(narrow) == 2)
+    began = time.monotonic()
+    status, envelope = get(narrow, "query", {**SMALL, "timeout": "500ms"})
+    assert (status, envelope["errorType"]) == (503, "timeout")
+    assert time.monotonic() - began < 1.5
+    assert get(narrow, "labels", {})[0] == 200
+    # Its turn comes when the time of the others is over.
+    assert eventually(lambda: get(narrow, "query", SMALL)[0] == 200)
+    for client in clients:
+        client.join()
 
 
 def in_flight(daemon: Daemon) -> float:
