@@ -102,20 +102,20 @@ def _collect(node: Node, context: _Key, changes: SelectChanges, peers: dict[_Key
 
     ``context`` says when a part of the plan is evaluated. A selector of no certain metric has no peer but its equals.
     """
-    match node:
-        case Select():
-            func = changes.get(id(node), {}).get("func", node.func)
-            key = (_metric(node), node.offset_ms, node.at_ms, func, node.modifier, context)
-            peers.setdefault(key, []).append(node)
+    if isinstance(node, Select):
+        func = changes.get(id(node), {}).get("func", node.func)
+        key = (_metric(node), node.offset_ms, node.at_ms, func, node.modifier, context)
+        peers.setdefault(key, []).append(node)
+        return
+    if isinstance(node, RangeSelect):
+        context = (*context, node.range_ms)
+    elif isinstance(node, Call | RangeCall):
+        if node.function in _LABELLED_BY_MATCHERS:
             return
-        case RangeSelect():
-            context = (*context, node.range_ms)
-        case Call() | RangeCall() if node.function in _LABELLED_BY_MATCHERS:
-            return
-        case Subquery():
-            context = (*context, node.range_ms, node.step_ms, node.offset_ms, node.at_ms)
-        case StepInvariant():
-            context = (*context, "once")
+    elif isinstance(node, Subquery):
+        context = (*context, node.range_ms, node.step_ms, node.offset_ms, node.at_ms)
+    elif isinstance(node, StepInvariant):
+        context = (*context, "once")
     for child in children(node):
         _collect(child, context, changes, peers)
 

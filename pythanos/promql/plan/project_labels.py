@@ -43,21 +43,26 @@ def find_projections(node: Node, changes: SelectChanges, needed: tuple[str, ...]
     ``needed``: the labels that what is above looks at; None: all. Where a selection is shared another one may look at
     more.
     """
-    match node:
-        case Select():
-            fields = changes.setdefault(id(node), {}) if needed is not None else {}
-            if needed is not None and not fields.get("shared", node.shared):
-                fields["projection"] = _with_name(node, needed)
-            return
-        case Aggregate() if node.op in _BY_GROUP and not node.without:
-            if node.param is not None:
-                find_projections(node.param, changes)
-            find_projections(node.expr, changes, node.grouping)
-            return
-    if not _is_sample_wise(node):
+    if isinstance(node, Select):
+        _project(node, changes, needed)
+        return
+    if isinstance(node, Aggregate) and node.op in _BY_GROUP and not node.without:
+        if node.param is not None:
+            find_projections(node.param, changes)
+        find_projections(node.expr, changes, node.grouping)
+        return
+    if needed is not None and not _is_sample_wise(node):
         needed = None
     for child in children(node):
         find_projections(child, changes, needed)
+
+
+def _project(node: Select, changes: SelectChanges, needed: tuple[str, ...] | None) -> None:
+    if needed is None:
+        return
+    fields = changes.setdefault(id(node), {})
+    if not fields.get("shared", node.shared):
+        fields["projection"] = _with_name(node, needed)
 
 
 def _is_sample_wise(node: Node) -> bool:
