@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 from pythanos.model.matchers import Matcher
 from pythanos.promql.plan.nodes import (
@@ -34,7 +33,7 @@ from pythanos.promql.plan.nodes import (
     children,
     map_children,
 )
-from pythanos.promql.plan.times import Reach, reach, subquery_steps
+from pythanos.promql.plan.times import hand_over, in_time, own_steps, reach, subquery_steps
 from pythanos.promql.remote import Labels, RemoteEngine, Remotes
 from pythanos.promql.syntax.ast import ValueType, VectorMatching
 from pythanos.promql.tree.of_plan import print_plan
@@ -87,6 +86,10 @@ def _functions(node: Node) -> Iterable[str]:
         yield node.function
     for child in children(node):
         yield from _functions(child)
+
+
+def _has_text(node: Node) -> bool:
+    return not (isinstance(node, RangeSelect | Subquery) and node.range_ms <= 0) and all(map(_has_text, children(node)))
 
 
 def _mentions(node: Node, labels: frozenset[str]) -> bool:
@@ -145,8 +148,14 @@ class _Distributor:
         return map_children(node, lambda child: self.changed(child, steps))
 
     def _can_leave(self, node: Node) -> bool:
-        """Whether a text can say it all: info() reads series that no selector names; absent() would name the tenant."""
-        return not any(name == "info" or (self.tenant and name in _ABSENT) for name in _functions(node))
+        """Whether a text can say it all.
+
+        Series that info() reads are named by no selector; absent() would name the tenant; a range shorter than a
+        millisecond has no words.
+        """
+        if any(name == "info" or (self.tenant and name in _ABSENT) for name in _functions(node)):
+            return False
+        return _has_text(node)
 
     def _text(self, node: Node) -> str:
         return print_plan(node, self._matchers)
@@ -156,8 +165,6 @@ class _Distributor:
         if tenant is None:
             return matchers
         return (*(matcher for matcher in matchers if matcher.name != tenant.name), tenant)
-
-    # -- which engines
 
     def _can_match(self, engine: RemoteEngine, select: Select) -> bool:
         matchers = self._matchers(select.matchers)
@@ -177,15 +184,7 @@ class _Distributor:
     def _single(self, node: Node, steps: Steps) -> RemoteEngine | None:
         """The one engine that may have any series for the node, and some of the time that it looks at."""
         found = [e for e in self.engines if any(self._can_match(e, select) for select in _selects(node))]
-        return found[0] if len(found) == 1 and self._in_time(found[0], reach(node, self.lookback_ms), steps) else None
-
-    def _in_time(self, engine: RemoteEngine, looked: Reach, steps: Steps) -> bool:
-        moving = looked.behind is not None and (
-            engine.mint <= steps.end_ms + looked.ahead and engine.maxt >= steps.start_ms - looked.behind
-        )
-        return moving or any(engine.mint <= last and engine.maxt >= first for first, last in looked.fixed)
-
-    # -- what may be sent
+        return found[0] if len(found) == 1 and in_time(found[0], reach(node, self.lookback_ms), steps) else None
 
     def separable(self, node: Node) -> bool:
         """Whether each engine can evaluate the node for its own series."""
@@ -258,8 +257,6 @@ class _Distributor:
         # A quotient has no name, so an average by name is no quotient.
         return node.op in _COMBINED_BY or (node.op == "avg" and (node.without or not _METADATA & set(node.grouping)))
 
-    # -- sending
-
     def _split(self, node: Aggregate, steps: Steps) -> Node | None:
         partial = self._over_engines(self._partial(node), steps)
         return None if partial is None else replace(node, op=_COMBINED_BY[node.op], expr=partial)
@@ -294,13 +291,13 @@ class _Distributor:
         """The node evaluated by every engine that may have series for it; None where one cannot take over in time."""
         looked = reach(node, self.lookback_ms)
         engines = [e for e in self.engines if self._can_give(e, node)]
-        if not _whole_seconds(steps) or not _hand_over(engines, looked, steps):
+        if not _whole_seconds(steps) or not hand_over(engines, looked, steps):
             return None
         parts = []
         text = self._text(node)
         for engine in engines:
-            if self._in_time(engine, looked, steps):
-                own = _own_steps(engine, engines, looked, steps)
+            if in_time(engine, looked, steps):
+                own = own_steps(engine, engines, looked, steps)
                 parts += [Remote(engine, text, own)] if own.count else []
         return self._union(parts, node)
 
@@ -327,54 +324,3 @@ def _whole_seconds(steps: Steps) -> bool:
     if steps.count == 1:
         return steps.start_ms % _SECOND == 0 and steps.start_ms != 0
     return steps.count > 0 and steps.start_ms % _SECOND == 0 and steps.step_ms % _SECOND == 0
-
-
-def _keys(engine: RemoteEngine) -> set[tuple[tuple[str, str], ...]]:
-    return {tuple(sorted(labels.items())) for labels in engine.partition_sets}
-
-
-def _hand_over(engines: list[RemoteEngine], looked: Reach, steps: Steps) -> bool:
-    """Whether, of engines with the same series, each has the samples that its first step looks back at.
-
-    What is fixed in time has to lie within every one of them.
-    """
-    by_key: dict[tuple[tuple[str, str], ...], list[RemoteEngine]] = {}
-    for engine in engines:
-        for key in _keys(engine):
-            by_key.setdefault(key, []).append(engine)
-    for same in by_key.values():
-        if len(same) == 1:
-            continue
-        if any(e.mint > first or e.maxt < last for e in same for first, last in looked.fixed):
-            return False
-        if looked.behind is not None and not _overlap(same, looked.behind, steps, looked.ahead):
-            return False
-    return True
-
-
-def _overlap(engines: list[RemoteEngine], behind: int, steps: Steps, ahead: int) -> bool:
-    """``engines`` by mint."""
-    first, last = steps.start_ms - behind, steps.end_ms + ahead
-    covered = engines[0].maxt
-    for _, engine in pairwise(engines):
-        takes_over = engine.mint > first and engine.mint <= last and engine.maxt >= first
-        if takes_over and covered - engine.mint < behind + ahead:
-            return False
-        covered = max(covered, engine.maxt)
-    return True
-
-
-def _own_steps(engine: RemoteEngine, engines: list[RemoteEngine], looked: Reach, steps: Steps) -> Steps:
-    """The steps for which an engine has everything that they look at; all where nobody else knows more.
-
-    Before them it lacks samples that another engine has. After them it would go on with its last samples where the
-    other one knows that there is nothing any more; to be left out there, all of its series must be the other's.
-    """
-    keys, others = _keys(engine), [other for other in engines if other is not engine]
-    first, last = 0, steps.count
-    if looked.behind is not None and any(other.mint < engine.mint and keys & _keys(other) for other in others):
-        first = max(0, -(-(engine.mint + looked.behind - steps.start_ms) // steps.step_ms))
-    later = set().union(*(_keys(other) for other in others if other.maxt > engine.maxt))
-    if looked.behind is not None and keys <= later:
-        last = min(last, (engine.maxt - looked.ahead - steps.start_ms) // steps.step_ms + 1)
-    return Steps(steps.start_ms + first * steps.step_ms, steps.step_ms, max(0, last - first))

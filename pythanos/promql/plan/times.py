@@ -1,11 +1,17 @@
-"""Times of parts of a plan: when a subquery is evaluated, which samples a part looks at, and when info() does."""
+"""Times of parts of a plan: when a subquery is evaluated, which samples a part looks at, and when info() does.
+
+And for which steps another engine has the samples that a part looks at.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pythanos.promql.functions.extended import X_FUNCTIONS, X_LOOKBACK_MS
 from pythanos.promql.plan.nodes import Aggregate, Node, RangeCall, RangeSelect, Select, Subquery, children
+from pythanos.promql.remote import RemoteEngine
 from pythanos.promql.values import Steps
 
 
@@ -98,3 +104,62 @@ def _first(node: Node) -> tuple[int | None, int] | None:
     if found is not None and found[0] is None and isinstance(node, Subquery):
         return node.at_ms, found[1] + node.offset_ms
     return found
+
+
+def in_time(engine: RemoteEngine, looked: Reach, steps: Steps) -> bool:
+    """Whether an engine has any of the time that is looked at."""
+    moving = looked.behind is not None and (
+        engine.mint <= steps.end_ms + looked.ahead and engine.maxt >= steps.start_ms - looked.behind
+    )
+    return moving or any(engine.mint <= last and engine.maxt >= first for first, last in looked.fixed)
+
+
+def _keys(engine: RemoteEngine) -> set[tuple[tuple[str, str], ...]]:
+    return {tuple(sorted(labels.items())) for labels in engine.partition_sets}
+
+
+def hand_over(engines: Sequence[RemoteEngine], looked: Reach, steps: Steps) -> bool:
+    """Whether, of engines with the same series, each has the samples that its first step looks back at.
+
+    What is fixed in time has to lie within every one of them.
+    """
+    by_key: dict[tuple[tuple[str, str], ...], list[RemoteEngine]] = {}
+    for engine in engines:
+        for key in _keys(engine):
+            by_key.setdefault(key, []).append(engine)
+    for same in by_key.values():
+        if len(same) == 1:
+            continue
+        if any(e.mint > first or e.maxt < last for e in same for first, last in looked.fixed):
+            return False
+        if looked.behind is not None and not _overlap(same, looked.behind, steps, looked.ahead):
+            return False
+    return True
+
+
+def _overlap(engines: Sequence[RemoteEngine], behind: int, steps: Steps, ahead: int) -> bool:
+    """``engines`` by mint."""
+    first, last = steps.start_ms - behind, steps.end_ms + ahead
+    covered = engines[0].maxt
+    for _, engine in pairwise(engines):
+        takes_over = engine.mint > first and engine.mint <= last and engine.maxt >= first
+        if takes_over and covered - engine.mint < behind + ahead:
+            return False
+        covered = max(covered, engine.maxt)
+    return True
+
+
+def own_steps(engine: RemoteEngine, engines: Sequence[RemoteEngine], looked: Reach, steps: Steps) -> Steps:
+    """The steps for which an engine has everything that they look at; all where nobody else knows more.
+
+    Before them it lacks samples that another engine has. After them it would go on with its last samples where the
+    other one knows that there is nothing any more; to be left out there, all of its series must be the other's.
+    """
+    keys, others = _keys(engine), [other for other in engines if other is not engine]
+    first, last = 0, steps.count
+    if looked.behind is not None and any(other.mint < engine.mint and keys & _keys(other) for other in others):
+        first = max(0, -(-(engine.mint + looked.behind - steps.start_ms) // steps.step_ms))
+    later = set().union(*(_keys(other) for other in others if other.maxt > engine.maxt))
+    if looked.behind is not None and keys <= later:
+        last = min(last, (engine.maxt - looked.ahead - steps.start_ms) // steps.step_ms + 1)
+    return Steps(steps.start_ms + first * steps.step_ms, steps.step_ms, max(0, last - first))

@@ -40,7 +40,11 @@ Rewrite = Callable[[tuple[Matcher, ...]], tuple[Matcher, ...]]
 
 
 def print_plan(node: Node, rewrite: Rewrite = tuple) -> str:
-    """A plan as text on one line, that any Prometheus parses. Raises ValueError for a node that is no expression."""
+    """A plan as text on one line, that any Prometheus parses.
+
+    A range of 0 (what is left of a duration shorter than a millisecond) has no text that does. Raises ValueError for a
+    node that is no expression.
+    """
     return print_expr(_tree(node, rewrite))
 
 

@@ -110,9 +110,9 @@ def test_what_is_sent_in_pieces(text, expected):
     assert sent(text) == to_both(*expected)
 
 
-@pytest.mark.parametrize("text", ["vector(1) + time()", "info(x)", "1 + 1", '"text"'])
+@pytest.mark.parametrize("text", ["vector(1) + time()", "info(x)", "1 + 1", '"text"', "rate(x[1e-9])"])
 def test_what_stays_here(text):
-    """Numbers, and info(), which reads series that no selector names."""
+    """Numbers, info(), which reads series that no selector names, and a range too short for words."""
     assert sent(text) == []
 
 
