@@ -1,0 +1,6 @@
+from numpy.typing import ArrayLike
+
+from pythanos.model.series import LabelColumn, SeriesBatch
+
+def slice_batch(batch: SeriesBatch, start: int, end: int) -> SeriesBatch: ...
+def relabeled(batch: SeriesBatch, labels: LabelColumn, order: ArrayLike) -> SeriesBatch: ...
