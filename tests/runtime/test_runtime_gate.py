@@ -34,8 +34,8 @@ def test_metrics_have_thanos_names(registry: CollectorRegistry):
 def test_zero_means_no_limit(registry: CollectorRegistry):
     """As in Thanos."""
     one = gate(registry, 0)
-    with one.enter(RequestContext()), one.enter(RequestContext()):
-        pass
+    with one.enter(RequestContext(timeout_seconds=5)), one.enter(RequestContext(timeout_seconds=5)):
+        assert registry.get_sample_value("thanos_query_concurrent_gate_queries_in_flight") == 2
 
 
 def test_the_next_one_enters_when_one_leaves(registry: CollectorRegistry):

@@ -73,7 +73,9 @@ def test_a_failure_carries_its_traceback_in_one_line():
     except KeyError:
         twisted.failure("run broke", failure=Failure(), loop="sync")
         standard.exception("run broke")
-    for line in stream.getvalue().splitlines():
+    found = stream.getvalue().splitlines()
+    assert len(found) == 2
+    for line in found:
         assert "err=\"KeyError: 'oops'\"" in line and "level=error" in line and "Traceback" in line
 
 

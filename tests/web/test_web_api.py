@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
+from collections.abc import Iterator
 
 import pytest
 from prometheus_client import CollectorRegistry
 from web_fixtures import Served
 
+from pythanos.context import RequestContext
 from pythanos.errors import BucketUnavailable, QueryTimeout
 from pythanos.model.matchers import Matcher
 from pythanos.objstore.memory import MemoryBucket
 from pythanos.promql.engine import Engine, EngineOptions
+from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
 from pythanos.query.endpoints import EndpointStatus
 from pythanos.query.queryable import SelectOptions
 from pythanos.runtime.clock import ManualClock
@@ -188,29 +192,40 @@ def test_stats_and_warnings():
     assert json.loads(got.body)["warnings"] == ["store x did not answer"]
     assert got.headers["cache-control"] == "no-store"
     rig.data.warnings = ()
-    got = rig.served.ask(f"/api/v1/query?query=rate(odd[5m])&time={T0}")
-    assert all(text.startswith("PromQL info") for text in json.loads(got.body).get("warnings", ["PromQL info"]))
+    got = rig.served.ask(f"/api/v1/query?query=quantile(2,requests_total)&time={T0}")
+    [warning] = json.loads(got.body)["warnings"]
+    assert warning.startswith("PromQL warning: quantile value should be between 0 and 1")
     assert "cache-control" not in got.headers
 
 
 def test_timeouts_and_failures_of_stores():
     """A query over its time is 503 timeout; a bucket that does not answer is 503 unavailable."""
     for error, error_type in [(QueryTimeout("query timed out"), "timeout"), (BucketUnavailable("down"), "unavailable")]:
-        rig = QueryRig()
-        rig.data = _Failing(error)
-        status, body = rig.get("query", query="requests_total")
-        assert (status, body["errorType"]) == (503, error_type)
+        for after in (None, 0, 1):
+            rig = QueryRig()
+            rig.data = _Failing(rig.data, error, after)
+            status, body = rig.get("query", query="requests_total")
+            assert (status, body["errorType"], str(error) in body["error"]) == (503, error_type, True)
     status, body = QueryRig().get("query", query="requests_total", timeout="0.000000001")
     assert (status, body["errorType"]) == (503, "timeout")
 
 
 class _Failing:
+    """Fails at once, or where it is read: after so many of the batches."""
+
     hidden_labels: frozenset[str] = frozenset()
 
-    def __init__(self, error: Exception) -> None:
-        self._error = error
+    def __init__(self, data: MemoryQueryable, error: Exception, after: int | None) -> None:
+        self._data, self._error, self._after = data, error, after
 
-    def select(self, *_: object) -> None:
+    def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection:
+        if self._after is None:
+            raise self._error
+        selection = self._data.select(ctx, matchers, hints)
+        return Selection(self._some(selection.batches, self._after))
+
+    def _some(self, batches: Iterator[EncodedSeries], after: int) -> Iterator[EncodedSeries]:
+        yield from itertools.islice(batches, after)
         raise self._error
 
 
