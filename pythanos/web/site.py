@@ -372,4 +372,5 @@ class _Channel(http.HTTPChannel):
         """In one write, with what all answers have; ``headers`` are sanitized by Twisted."""
         lines = [b"%s %s %s\r\n" % (version, code, reason)]
         lines += [b"%s: %s\r\n" % (name, value) for name, values in headers.getAllRawHeaders() for value in values]
-        self.transport.write(b"".join((*lines, self.requests[0].usual_head, b"\r\n")))
+        transport: Any = self.transport
+        transport.write(b"".join((*lines, self.requests[0].usual_head, b"\r\n")))
