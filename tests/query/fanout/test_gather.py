@@ -62,7 +62,7 @@ def test_a_hung_endpoint_costs_its_share_and_is_named():
         ctx.check()
         raise QueryTimeout("query timed out")
 
-    ctx = RequestContext(timeout_seconds=0.5)
+    ctx = RequestContext(timeout_seconds=1)
     found = ask([FakePromAPI([1], hang), FakePromAPI([2])], ctx=ctx, pool=pool)
     assert found.values == [2]
     assert found.warnings == ["receiving rules from e0: query timed out"]
