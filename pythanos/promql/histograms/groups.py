@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos import _labels
+from pythanos import _labels, _rows
 from pythanos._histogram_sums import INCOMPATIBLE, RECONCILED, RESET_COLLISION, HistogramSums
 from pythanos.model.histogram import CUSTOM_BUCKETS_SCHEMA
 from pythanos.model.series import ABSENT, STALE_NAN_BITS, LabelColumn
@@ -49,15 +49,15 @@ class GroupHistograms:
         self._grow(len(floats))
         self.first[(self.first == _NOTHING) & floats] = _FLOAT
         kinds = _kinds(values, histograms)
-        found = np.unique(np.concatenate([np.unique(kinds), np.unique(self.first)]))
-        if len(found[found != _NOTHING]) <= 1:
-            np.maximum.at(self.first, group, kinds)
+        found = np.bincount(kinds.ravel(), minlength=_MIXED + 1) + np.bincount(self.first.ravel(), minlength=_MIXED + 1)
+        if np.count_nonzero(found[_FLOAT:]) <= 1:
+            _rows.raise_groups(self.first, kinds, group)
         else:
             self._look_closely(labels, kinds, group)
         if histograms is None:
             return
         there = histograms.row >= 0
-        np.logical_or.at(self.met, group, there)
+        _rows.raise_groups(self.met.view(np.uint8), there.view(np.uint8), group)
         row = np.where(there & (self.first[group] != _FLOAT), histograms.row, -1)
         self.sums.add(histograms.columns, row, group)
 
@@ -99,9 +99,11 @@ class GroupHistograms:
 
 
 def _kinds(values: NDArray[np.float64], histograms: HistogramRows | None) -> NDArray[np.uint8]:
-    kinds = np.where(values.view(np.int64) != STALE_NAN_BITS, _FLOAT, _NOTHING).astype(np.uint8)
+    kinds = (values.view(np.int64) != STALE_NAN_BITS).view(np.uint8)
     if histograms is not None:
-        columns, there = histograms.columns, histograms.row >= 0
+        columns = histograms.columns
         custom = columns.layouts.schema[columns.layout] == CUSTOM_BUCKETS_SCHEMA
-        kinds[there] = np.where(custom[histograms.row[there]], _CUSTOM, _EXPONENTIAL)
+        # The last element is for no histogram, row -1.
+        of_row = np.append(np.where(custom, _CUSTOM, _EXPONENTIAL), _NOTHING).astype(np.uint8)
+        np.maximum(kinds, of_row[histograms.row], out=kinds)
     return kinds
