@@ -47,11 +47,15 @@ class EncodedRows(Protocol):
 
 @dataclass(slots=True)
 class RemoteAnswer:
-    """Batches to be pulled; warnings and the samples that were looked at are complete once they are exhausted."""
+    """Batches to be pulled; warnings and the samples that were looked at are complete once they are exhausted.
+
+    ``sizes``: how many series came in each batch so far, counted by whoever decodes them.
+    """
 
     batches: Iterator[EncodedRows]
     warnings: list[str] = field(default_factory=list)
     samples: int = 0
+    sizes: list[int] = field(default_factory=list)
 
 
 class RemoteEngine(Protocol):

@@ -34,7 +34,7 @@ class RemoteScan:
         if len(self.parts) == 1:
             part, answer = self.parts[0], self.answers[0]
             for encoded in answer.batches:
-                yield partial(self._decoded, part, encoded)
+                yield partial(self._decoded, part, answer, encoded)
             yield partial(self._looked_at, answer)
         elif self.parts:
             account = self.evaluation.account
@@ -53,10 +53,11 @@ class RemoteScan:
         evaluation.selections.append(answer)
         return answer
 
-    def _decoded(self, part: Remote, encoded: EncodedRows) -> Block:
+    def _decoded(self, part: Remote, answer: RemoteAnswer, encoded: EncodedRows) -> Block:
         rows = encoded.decode()
         if rows is None:
             return empty_block(self.steps.count)
+        answer.sizes.append(len(rows.labels))
         return _on_grid(Block(rows.labels, rows.values, histograms=rows.histograms), part.steps, self.steps)
 
     def _looked_at(self, answer: RemoteAnswer) -> Block:
@@ -69,16 +70,16 @@ class RemoteScan:
         blocks = []
         samples = 0
         for part, answer in zip(self.parts, self.answers, strict=True):
-            found = [self._held(part, encoded) for encoded in answer.batches]
+            found = [self._held(part, answer, encoded) for encoded in answer.batches]
             blocks.append(joined([block for block in found if len(block)], self.steps.count))
             samples += answer.samples
         block = laid_over(blocks, self.steps.count)
         block.scanned = samples
         return block
 
-    def _held(self, part: Remote, encoded: EncodedRows) -> Block:
+    def _held(self, part: Remote, answer: RemoteAnswer, encoded: EncodedRows) -> Block:
         self.evaluation.ctx.check()
-        block = self._decoded(part, encoded)
+        block = self._decoded(part, answer, encoded)
         points, nbytes = block.size()
         self.evaluation.account.hold(points, nbytes + len(block.labels.arena))
         return block
