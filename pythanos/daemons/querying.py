@@ -19,6 +19,7 @@ from pythanos.query.distributed.sources import QuerySources, RemotesFactory, nob
 from pythanos.query.fanout.questions import PromQuestions
 from pythanos.query.query_log import QueryLog
 from pythanos.query.queryable import SelectOptions, StoreQueryable
+from pythanos.query.telemetry import QueryTelemetry, TelemetryConfig
 from pythanos.query.tenancy import TenantStore
 from pythanos.runtime.gate import Gate
 from pythanos.runtime.platform import Platform
@@ -89,6 +90,7 @@ class QueryConfig(Section, frozen=True):
     tenant_label_name: str = "tenant_id"
     active_query_path: str = ""
     log_queries_longer_than: Duration = Duration(0)
+    telemetry: TelemetryConfig = TelemetryConfig()
 
     def __post_init__(self) -> None:
         for name in ("timeout", "lookback_delta", "default_evaluation_interval", "default_step"):
@@ -209,7 +211,8 @@ def build_query(
         return StoreQueryable(choose(store_matchers), options, store.selector_labels)
 
     active = build_active_queries(config.query, platform)
-    log = QueryLog(platform.clock.monotonic, active, config.query.log_queries_longer_than)
+    telemetry = QueryTelemetry(config.query.telemetry, platform.registry, config.query.max_concurrent)
+    log = QueryLog(platform.clock.monotonic, active, config.query.log_queries_longer_than, telemetry)
     sources = QuerySources(queryable, remotes, gate, log)
     query = QueryAPI(
         engine, queryable, gate, settings, clock=platform.clock, registry=platform.registry, log=log, remotes=remotes

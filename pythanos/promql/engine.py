@@ -87,7 +87,7 @@ class RangeQuery:
 class QueryResult:
     """An answer. ``store_warnings`` come from the stores (partial response), ``annotations`` from the evaluation.
 
-    ``analysis`` is there where the query asked for it.
+    ``analysis`` is there where the query asked for it. ``series`` were selected, each as often as it was read.
     """
 
     query: str
@@ -96,6 +96,7 @@ class QueryResult:
     store_warnings: list[str] = field(default_factory=list)
     annotations: Annotations = field(default_factory=Annotations)
     analysis: OperatorUsage | None = None
+    series: int = 0
 
     def warnings(self, limit: int = 10) -> list[str]:
         """Store warnings, then the evaluation's with their positions.
@@ -202,6 +203,7 @@ class Engine:
             list(dict.fromkeys([*planned.warnings, *(w for one in evaluation.selections for w in one.warnings)])),
             evaluation.annotations,
             builder.usage(plan) if isinstance(builder, AnalyzingBuilder) else None,
+            sum(sum(selection.sizes) for selection in evaluation.selections),
         )
 
 

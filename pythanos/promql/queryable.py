@@ -62,12 +62,14 @@ class EncodedSeries(Protocol):
 class Selection:
     """The answer to a select: batches to be pulled, and warnings that are complete once the batches are exhausted.
 
-    ``usage``, complete then too: what each store gave, where ``SelectHints.usage`` asked for it.
+    ``usage``, complete then too: what each store gave, where ``SelectHints.usage`` asked for it. ``sizes``: how many
+    series came in each batch so far, where the Queryable counts them.
     """
 
     batches: Iterator[EncodedSeries]
     warnings: list[str] = field(default_factory=list)
     usage: list[StoreUsage] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
 
 
 class Queryable(Protocol):

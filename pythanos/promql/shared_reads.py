@@ -40,9 +40,9 @@ class SharedReads:
         if read is None or read.begun:
             selection = self.queryable.select(self.ctx, matchers, hints)
             read = self._reads[key] = _SharedRead(selection, self.account, self.kept_max)
-            warnings, usage = selection.warnings, selection.usage
+            warnings, usage, sizes = selection.warnings, selection.usage, selection.sizes
         else:
-            warnings, usage = [], []
+            warnings, usage, sizes = [], [], []
 
         def alone() -> Selection:
             own = self.queryable.select(self.ctx, matchers + filters, hints)
@@ -50,7 +50,7 @@ class SharedReads:
             return own
 
         batches = read.reader(filters, alone, warnings)
-        return Selection(batches, warnings, usage)
+        return Selection(batches, warnings, usage, sizes)
 
 
 class _SharedRead:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pythanos.context import RequestContext
 from pythanos.query.active_queries import ActiveQueries
+from pythanos.query.telemetry import QueryTelemetry
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ class QueryRun:
     step_ms: int = 0
     samples: int = 0
     peak_samples: int = 0
+    series: int = 0
+    read: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class QueryLog:
     monotonic: Callable[[], float]
     active: ActiveQueries | None = None
     slow_ms: int = 0
+    telemetry: QueryTelemetry | None = None
 
     @contextmanager
     def running(self, ctx: RequestContext, run: QueryRun) -> Iterator[None]:
@@ -39,18 +43,26 @@ class QueryLog:
         started = self.monotonic()
         outcome = ""
         try:
-            if self.active is None:
+            with self._counted(run):
                 yield
-            else:
-                with self.active.running(run.text):
-                    yield
         except BaseException as error:
             outcome = str(error) or type(error).__name__
             raise
         finally:
             seconds = self.monotonic() - started
+            if self.telemetry is not None and not outcome:
+                self.telemetry.done(seconds, series=run.series, read=run.read, scanned=run.samples, tenant=ctx.tenant)
             if 0 < self.slow_ms < seconds * 1000:
                 _report(ctx, run, seconds, outcome)
+
+    @contextmanager
+    def _counted(self, run: QueryRun) -> Iterator[None]:
+        with ExitStack() as stack:
+            if self.telemetry is not None:
+                stack.enter_context(self.telemetry.running(self.monotonic))
+            if self.active is not None:
+                stack.enter_context(self.active.running(run.text))
+            yield
 
 
 def _report(ctx: RequestContext, run: QueryRun, seconds: float, outcome: str) -> None:

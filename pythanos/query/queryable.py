@@ -175,6 +175,7 @@ def _batches(
                 if doubt and frame.chunk_aggregate.any():
                     selection.warnings.append(doubt)
                     doubt = ""
+                selection.sizes.append(len(frame))
                 yield EncodedBatch(frame, decoding)
             elif isinstance(frame, StoreWarning) and frame.message not in selection.warnings:
                 selection.warnings.append(frame.message)

@@ -51,7 +51,9 @@ def test_plans_are_explained():
     assert (status, body["data"]) == (200, {"name": "[number] 2.0"})
     assert rig.get("query_explain", query="sum(")[0] == 400
     assert rig.get("query_range_explain", query="up", start=2, end=1)[0] == 400
-    assert rig.get("query_explain", query="up", engine="other")[0] == 400
+    assert rig.get("query_explain", query="up", engine="thanos")[0] == 200
+    for engine in ("other", "prometheus"):
+        assert rig.get("query_explain", query="up", engine=engine)[0] == 400
 
 
 def test_a_limit_cuts_series_and_says_so():

@@ -107,6 +107,7 @@ class QueryServicer:
                 query = InstantQuery(request.text, request.start_ms, lookback_ms)
                 result = self._engine.instant(ctx, queryable, query, remotes)
             run.samples, run.peak_samples = result.stats.total_queryable_samples, result.stats.peak_samples
+            run.series, run.read = result.series, result.stats.samples_read
             return result
 
 

@@ -111,6 +111,8 @@ class QueryAPI:
     def _explained(
         self, request: Request, select: SelectOptions, query: InstantQuery | RangeQuery, times: QueryTimes
     ) -> Response:
+        if request.args.get("engine", "thanos") == "prometheus":
+            raise BadRequest("engine type must be 'thanos'")
         queryable, remotes = self._sources(request, select)
         plan = self._engine.explain(query.text, times, queryable.hidden_labels, remotes, query.lookback_ms)
         return success(plan.to_json())
@@ -158,3 +160,4 @@ def _measured(args: Args) -> tuple[bool, bool]:
 def _note(run: QueryRun, result: QueryResult) -> None:
     run.samples = result.stats.total_queryable_samples
     run.peak_samples = result.stats.peak_samples
+    run.series, run.read = result.series, result.stats.samples_read
