@@ -63,6 +63,18 @@ QUERIES = [
     "sum(gauge) + time()",
     "changes(requests_total[10m])",
     "vector(1)",
+    "gauge @ end()",
+    f"sum(gauge @ {START_MS // 1000 + 7200}) by (region)",
+    "rate(requests_total[5m] offset 1m)",
+    "-gauge ^ 2 - -gauge",
+    'gauge{pod=~"p[01]"} unless on (region, pod) gauge{pod="p0"}',
+    "histogram_fraction(0, 1, rate(native[5m]))",
+    "predict_linear(gauge[10m], 600)",
+    'label_join(gauge, "both", "-", "pod", "region")',
+    "sum by (region) (gauge) and on (region) sum by (region) (gauge) > 0",
+    "sum(sum_over_time((gauge > 0)[5m:30s]))",
+    "stdvar without (pod) (gauge)",
+    "sort_desc(sum by (pod) (gauge))",
 ]
 
 

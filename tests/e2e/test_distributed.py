@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -137,6 +140,21 @@ def test_a_mistake_is_the_same_mistake(rig: Rig) -> None:
             asked(rig.root, text, instant=False, partial_response="false"),
         )
         assert (root.status, root.body["errorType"]) == (whole.status, whole.body["errorType"])
+
+
+def test_a_querier_that_hangs_costs_no_more_than_its_share(rig: Rig) -> None:
+    """With partial response what the other one has is there before the query's time is over."""
+    pid = rig.leaves[1].process.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        answer = asked(rig.root, "sum by (region) (gauge)", instant=False, partial_response="true", timeout="4s")
+        seconds = time.monotonic() - began
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert [one["metric"] for one in answer.body["data"]["result"]] == [{"region": "eu"}]
+    assert answer.body["warnings"][0].startswith(f"remote query error ({rig.leaves[1].grpc}): ")
+    assert seconds < 5
 
 
 def test_a_querier_that_is_gone_is_a_warning(rig: Rig) -> None:
