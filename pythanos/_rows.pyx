@@ -249,15 +249,27 @@ def pairs(
     const int64_t[::1] right_row,
     *,
     int keep,
+    bint in_place=False,
 ):
-    """float64[pairs, steps]: ``left[left_row[i]] operator right[right_row[i]]``, absent where either is."""
+    """float64[pairs, steps]: ``left[left_row[i]] operator right[right_row[i]]``, absent where either is.
+
+    in_place: written over ``left`` where its rows are the pairs, one after the other; it must be the caller's own.
+    """
     cdef Py_ssize_t i, n = left_row.shape[0], steps = left.shape[1]
     cdef Pair pair = pair_of(operator, keep)
     if right_row.shape[0] != n or right.shape[1] != steps:
         raise ValueError("columns of different lengths")
     _check_rows(left_row, left.shape[0])
     _check_rows(right_row, right.shape[0])
-    result = np.empty((n, steps))
+    if n != left.shape[0]:
+        in_place = False
+    for i in range(n if in_place else 0):
+        if left_row[i] != i:
+            in_place = False
+            break
+    result = np.asarray(left.base) if in_place else None
+    if result is None or not result.flags.writeable:
+        result = np.empty((n, steps))
     cdef double[:, ::1] out = result
     if n == 0 or steps == 0:
         return result

@@ -230,3 +230,21 @@ def test_groups_are_raised_to_the_largest_of_their_rows():
 def test_raising_a_group_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="out of range"):
         _rows.raise_groups(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8), np.array([1]))
+
+
+def test_pairs_in_place_are_those_of_a_new_array():
+    """Rows that pair off one after the other are written over; others are not, and read-only ones stay."""
+    left, right = np.arange(6.0).reshape(3, 2), np.array([[10.0, ABSENT], [20.0, 30.0]])
+    for rows in ([0, 1, 2], [2, 1, 0], [0, 1]):
+        mine, row = left.copy(), np.array(rows)
+        other = np.resize(np.array([1, 0]), len(rows))
+        expected = _rows.pairs(Operator.ADD, left, row, right, other, keep=Keep.LEFT)
+        found = _rows.pairs(Operator.ADD, mine, row, right, other, keep=Keep.LEFT, in_place=True)
+        assert found.tobytes() == expected.tobytes()
+        assert (found is mine) == (rows == [0, 1, 2])
+    left.flags.writeable = False
+    kept = left.tobytes()
+    row, other = np.arange(3), np.zeros(3, np.int64)
+    found = _rows.pairs(Operator.ADD, left, row, right, other, keep=Keep.LEFT, in_place=True)
+    assert found is not left
+    assert left.tobytes() == kept

@@ -98,17 +98,26 @@ class VectorOperation:
             block, failed = self._with_histograms(labels, left, left_row, right, right_row)
             self._refuse_ambiguous(many, one, pairs, labels, failed)
         else:
-            block = Block(labels, self._of_floats(left, left_row, right, right_row))
             self._refuse_ambiguous(many, one, pairs, labels)
+            apart = not np.may_share_memory(left.values, right.values)
+            block = Block(labels, self._of_floats(left, left_row, right, right_row, in_place=apart))
         if node.return_bool and self.evaluation.options.delayed_names:
             block.drop_name = np.ones(len(labels), np.bool_)
         return merged_duplicates(block.without_empty())
 
     def _of_floats(
-        self, left: Block, left_row: NDArray[np.int64], right: Block, right_row: NDArray[np.int64]
+        self,
+        left: Block,
+        left_row: NDArray[np.int64],
+        right: Block,
+        right_row: NDArray[np.int64],
+        *,
+        in_place: bool = False,
     ) -> NDArray[np.float64]:
+        """``in_place``: nobody reads ``left`` any more."""
         keep = _rows.Keep.BOOL if self.node.return_bool else _rows.Keep.LEFT
-        return _rows.pairs(OPERATORS[self.node.op], left.values, left_row, right.values, right_row, keep=keep)
+        operator = OPERATORS[self.node.op]
+        return _rows.pairs(operator, left.values, left_row, right.values, right_row, keep=keep, in_place=in_place)
 
     def _with_histograms(
         self,
