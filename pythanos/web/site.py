@@ -160,9 +160,11 @@ class Exchange:
             self.handler_name = match.route.name
             if self.handler_name:
                 site.metrics.begin(self.handler_name, request)
-            self._log_start()
-            if site.options.tenant_header:
-                request.context.tenant = self.wire.tenant(request.headers, request.path)
+            try:
+                if site.options.tenant_header:
+                    request.context.tenant = self.wire.tenant(request.headers, request.path)
+            finally:
+                self._log_start()
             if not (site.is_open or match.route.always):
                 raise NotReady("shutting down" if site.is_closing else "not ready")
         except Exception as error:

@@ -67,6 +67,7 @@ def test_requests_are_logged_with_what_they_asked(caplog):
         served.ask("/api/v1/who?a=b", X_Request_Id="r1", X_Team="t", User_Agent="test")
     started, finished = caplog.records
     assert (started.message, finished.message) == ("started call", "finished call")
+    assert vars(started)["tenant"] == "t"
     fields = vars(finished)
     assert fields["http.method"] == "GET /api/v1/who?a=b"
     assert (fields["http.request_id"], fields["http.user_agent"], fields["tenant"]) == ("r1", "test", "t")
