@@ -4,6 +4,7 @@ Both have to give what one querier over all stores gives.
 """
 
 import json
+import time
 import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class Rig:
     """URLs: one querier over all stores, of each kind; the two distributed ones, over queriers of the other kind."""
 
     ours: str
+    our_grpc: str
     theirs: str
     our_root: str
     their_root: str
@@ -68,8 +70,10 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
 
         their_leaves = [thanos_query(stack, [store], home, f"leaf{n}") for n, store in enumerate(stores)]
         our_leaves = [our_query(f"our-leaf{n}", [store]).grpc for n, store in enumerate(stores)]
+        whole = our_query("whole", stores)
         yield Rig(
-            ours=our_query("whole", stores).http,
+            ours=whole.http,
+            our_grpc=whole.grpc,
             theirs=thanos_query(stack, stores, home, "whole-thanos")[0],
             our_root=our_query("root", [rpc for _, rpc in their_leaves], mode="distributed").http,
             their_root=thanos_query(stack, our_leaves, home, "root-thanos", "--query.mode=distributed")[0],
@@ -112,6 +116,38 @@ def test_the_plan_names_what_is_sent(rig):
     assert text.count("sum by (region) (rate(requests_total[5m]))") == 2
     whole = ask(rig.ours, "query_range_explain", {"query": "sum(rate(requests_total[5m]))", **SPAN})
     assert "[query]" not in json.dumps(whole.body)
+
+
+RULES = """
+groups:
+  - name: group
+    interval: 1s
+    rules:
+      - {{alert: Nothing, expr: "absent(nothing) > 0"}}
+      - {{alert: Mistaken, expr: "gauge @ {0} + on () gauge @ {0}"}}
+"""
+
+
+def test_a_thanos_ruler_asks_our_querier(rig, tmp_path):
+    """Over gRPC: an alert fires, and one whose expression cannot be evaluated says why."""
+    (tmp_path / "rules.yaml").write_text(RULES.format(END_MS // 1000 - 60))
+    http = free_port()
+    argv = [thanos_binary(), "rule", f"--grpc-query-endpoint={rig.our_grpc}", f"--data-dir={tmp_path}/data"]
+    argv += [f"--rule-file={tmp_path}/rules.yaml", '--label=rule="r"', f"--http-address=127.0.0.1:{http}"]
+    argv += [f"--grpc-address=127.0.0.1:{free_port()}", "--eval-interval=1s"]
+    url = f"http://127.0.0.1:{http}"
+    with RealProcess(argv, answers(f"{url}/-/ready"), tmp_path, name="rule") as ruler:
+        deadline = time.monotonic() + 30
+        rules = {}
+        while time.monotonic() < deadline and {rule["health"] for rule in rules.values()} != {"ok", "err"}:
+            time.sleep(0.2)
+            with urllib.request.urlopen(f"{url}/api/v1/rules", timeout=10) as answer:
+                groups = json.load(answer)["data"]["groups"]
+            rules = {rule["name"]: rule for group in groups for rule in group["rules"]}
+    assert (rules["Nothing"]["health"], rules["Nothing"]["state"]) == ("ok", "firing")
+    assert rules["Mistaken"]["health"] == "err"
+    # Its API says only that nobody answered.
+    assert "code = Aborted desc = found duplicate series for the match group" in ruler.output
 
 
 def calls(url: str, method: str) -> float:
