@@ -132,6 +132,21 @@ def test_the_analysis_shows_what_was_sent(rig: Rig) -> None:
     assert "[remote]" in analysis
 
 
+def test_calls_are_counted_on_both_sides(rig: Rig) -> None:
+    """Where they go out and where they come in; a query that is sent away waits at both gates."""
+
+    def count(daemon: Daemon, side: str) -> float:
+        metrics = daemon.metrics().items()
+        return sum(n for name, n in metrics if name.startswith(f"grpc_{side}_handled_total") and '"QueryRange"' in name)
+
+    before = [count(rig.root, "client"), *(count(leaf, "server") for leaf in rig.leaves)]
+    admitted = rig.leaves[0].metrics()["thanos_query_concurrent_gate_queries_total"]
+    asked(rig.root, "sum(gauge)", instant=False)
+    after = [count(rig.root, "client"), *(count(leaf, "server") for leaf in rig.leaves)]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [2, 1, 1]
+    assert rig.leaves[0].metrics()["thanos_query_concurrent_gate_queries_total"] == admitted + 1
+
+
 def test_a_mistake_is_the_same_mistake(rig: Rig) -> None:
     """Refused where the query was asked, or evaluated there and failed: the answer says so."""
     for text in ("sum(gauge", "gauge + on () group_left gauge"):
