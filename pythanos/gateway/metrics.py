@@ -102,6 +102,16 @@ class SelectMetrics:
             sizes,
             typed,
         )
+        self._by_kind = [
+            (f"{kind}_{suffix}", kind, family)
+            for kind in DATA_TYPES
+            for suffix, family in (
+                ("touched", self._touched),
+                ("fetched", self._fetched),
+                ("touched_size_sum", self._touched_bytes),
+                ("fetched_size_sum", self._fetched_bytes),
+            )
+        ]
         self.blocks_queried = self._histogram(
             "series_blocks_queried",
             "Number of blocks in a bucket store that were touched to satisfy a query.",
@@ -210,11 +220,8 @@ class SelectMetrics:
     def observe(self, stats: QueryStats, tenant: str) -> None:
         """Publishes the counts of one finished request."""
         counts = stats.counts()
-        for kind in DATA_TYPES:
-            self._touched.labels(kind, tenant).observe(counts.get(f"{kind}_touched", 0))
-            self._fetched.labels(kind, tenant).observe(counts.get(f"{kind}_fetched", 0))
-            self._touched_bytes.labels(kind, tenant).observe(counts.get(f"{kind}_touched_size_sum", 0))
-            self._fetched_bytes.labels(kind, tenant).observe(counts.get(f"{kind}_fetched_size_sum", 0))
+        for name, kind, family in self._by_kind:
+            family.labels(kind, tenant).observe(counts.get(name, 0))
         self.result_series.labels(tenant).observe(counts.get("merged_series_count", 0))
         postings = counts.get("postings_fetched_size_sum", 0) + counts.get("postings_touched_size_sum", 0)
         self.postings_bytes.labels(tenant).observe(postings)

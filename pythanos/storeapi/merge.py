@@ -96,7 +96,7 @@ def _single(stream: Iterator[SeriesFrame], batch_size: int) -> Iterator[SeriesFr
 
 
 def _repeats(hashes: NDArray[np.uint64]) -> bool:
-    return bool((hashes[1:] == hashes[:-1]).any())
+    return len(hashes) > 1 and bool((hashes[1:] == hashes[:-1]).any())
 
 
 def _cut(batch: SeriesBatch, size: int) -> Iterator[SeriesBatch]:

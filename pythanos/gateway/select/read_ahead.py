@@ -8,10 +8,22 @@ from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 from pythanos.gateway.limits import ChunkBudget
-from pythanos.workers import InlinePool, Pool
+from pythanos.workers import Pool
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class _Done(Generic[R]):
+    """The result of a job that has run, as a future has it, without a future's locks."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: R) -> None:
+        self._value = value
+
+    def result(self) -> R:
+        return self._value
 
 
 class ReadAhead(Generic[T, R]):
@@ -40,8 +52,7 @@ class ReadAhead(Generic[T, R]):
         self._bytes_max = bytes_max
         self._budget = budget
         self._alone = alone
-        self._inline = InlinePool()
-        self._waiting: deque[tuple[Future[R], int]] = deque()
+        self._waiting: deque[tuple[Future[R] | _Done[R], int]] = deque()
         self._held = 0
         self._passed = 0
         self._next: tuple[T, int] | None = None
@@ -64,8 +75,8 @@ class ReadAhead(Generic[T, R]):
                 self._budget.take(size)
             self._held += size
             self._next = next(self._items, None) if self._alone else None
-            pool = self._inline if self._alone and self._next is None and not self._waiting else self._pool
-            self._waiting.append((pool.submit(self._job, item), size))
+            last = self._alone and self._next is None and not self._waiting
+            self._waiting.append((_Done(self._job(item)) if last else self._pool.submit(self._job, item), size))
 
     def __iter__(self) -> Iterator[R]:
         return self
@@ -84,7 +95,7 @@ class ReadAhead(Generic[T, R]):
 
     def close(self) -> None:
         self._exhausted, self._next = True, None
-        running = [future for future, _ in self._waiting if not future.cancel()]
+        running = [future for future, _ in self._waiting if isinstance(future, Future) and not future.cancel()]
         if running:
             wait(running)
         self._give_back(self._held)

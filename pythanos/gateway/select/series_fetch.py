@@ -84,7 +84,8 @@ class SeriesFetch:
         parts = partition_places(place, self._block.series_bytes_max)
         data, starts = self._fetch(parts, len(refs))
         entries = self._decode(data, starts, place, parts.part)
-        self._run.stats.touched("series", len(refs), int(place.max() - place.min()) if len(refs) else 0)
+        span = int(parts.end[-1] - parts.start[0]) - self._block.series_bytes_max if len(refs) else 0
+        self._run.stats.touched("series", len(refs), span)
         entries = self._matching(entries, sum(map(len, data)) // max(1, len(refs)))
         seconds = self._run.ctx.monotonic() - begin
         self._run.metrics.series_seconds.labels(self._run.tenant).observe(seconds)
@@ -97,15 +98,16 @@ class SeriesFetch:
         """The bytes of each part and where they begin in the index, which is at the start of a page."""
         if not self._run.cache.keeps(SERIES):
             return [self._read(int(a), int(b), items) for a, b in zip(parts.start, parts.end, strict=True)], parts.start
-        first, stop = parts.start // PAGE_BYTES, -(-parts.end // PAGE_BYTES)
-        wanted = _pages(first.tolist(), stop.tolist())
+        first = [start // PAGE_BYTES for start in parts.start.tolist()]
+        stop = [-(-end // PAGE_BYTES) for end in parts.end.tolist()]
+        wanted = _pages(first, stop)
         pages = self._run.cache.fetch_series(self._block.ulid, wanted, self._run.tenant)
         if pages:
             size = sum(map(len, pages.values()))
             self._run.limits.bytes.take(size, "loading series from index cache")
             self._run.stats.touched("series", 0, size)
-        data = [self._join(int(a), int(b), pages, items) for a, b in zip(first, stop, strict=True)]
-        return data, first * PAGE_BYTES
+        data = [self._join(a, b, pages, items) for a, b in zip(first, stop, strict=True)]
+        return data, np.array(first, np.int64) * PAGE_BYTES
 
     def _join(self, first: int, stop: int, pages: dict[int, bytes], items: int) -> bytes:
         """Pages ``[first, stop)`` as one run of bytes, the missing ones read from the bucket and cached."""
