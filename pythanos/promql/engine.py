@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -36,6 +37,9 @@ from pythanos.promql.syntax.parser import parse
 from pythanos.promql.tree.preprocess import QueryTimes, preprocess
 from pythanos.promql.values import Matrix, Scalar, Steps, String, Value, Vector
 from pythanos.workers import Workers
+
+# How many trees an engine remembers, of texts of how many characters at most.
+TREES_KEPT, TREE_TEXT_MAX = 128, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +114,13 @@ class QueryResult:
 
 
 class Engine:
-    """Evaluates queries over any Queryable; holds no state of a query, so threads may share it."""
+    """Evaluates queries over any Queryable; holds no state of a query but parsed texts, so threads may share it."""
 
     def __init__(self, options: EngineOptions, workers: Workers) -> None:
         self.options = options
         self.workers = workers
+        # Dashboards and rules ask the same again and again; trees are not changed once they are parsed.
+        self._remembered = lru_cache(TREES_KEPT)(partial(parse, options=options.parser))
 
     def instant(
         self, ctx: RequestContext, queryable: Queryable, query: InstantQuery, remotes: Remotes | None = None
@@ -165,7 +171,8 @@ class Engine:
     def _planned(
         self, text: str, times: QueryTimes, hidden_labels: frozenset[str], remotes: Remotes | None, lookback_ms: int
     ) -> Distributed:
-        tree = preprocess(parse(text, self.options.parser), times)
+        parsed = self._remembered(text) if len(text) <= TREE_TEXT_MAX else parse(text, self.options.parser)
+        tree = preprocess(parsed, times)
         planned = Distributed(build_plan(tree, self.options.subquery_step_ms))
         if remotes is not None:
             lookback_ms = lookback_ms if lookback_ms > 0 else self.options.lookback_ms
