@@ -1,4 +1,4 @@
-"""PromQL in process over the block ``graph`` of bench.data: store and engine as in a daemon, with no HTTP and no gRPC.
+"""PromQL in process over the block ``graph`` of bench.data: store, engine and allocator as in a daemon, no HTTP, no gRPC.
 
     python -m bench.bench_graph [--shape NAME] [--repeats N] [--threads N]
 
@@ -24,6 +24,7 @@ from pythanos.gateway.config import GatewayConfig
 from pythanos.objstore.filesystem import FilesystemBucket
 from pythanos.promql.engine import Engine, EngineOptions, RangeQuery
 from pythanos.query.queryable import SelectOptions, StoreQueryable
+from pythanos.runtime.allocator import keep_freed_memory
 from pythanos.workers import InlinePool, ThreadPool, Workers
 
 
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2, help="compute threads; 1 runs all in the caller's")
     options = parser.parse_args()
+    keep_freed_memory()
     compute = InlinePool() if options.threads == 1 else ThreadPool("compute", options.threads)
     workers = Workers(ThreadPool("fetch", 8), compute)
     bucket = FilesystemBucket(str(data.graph().folder))
