@@ -1,4 +1,4 @@
-"""PromQL in process over the block ``graph`` of bench.data: store, engine and allocator as in a daemon, no HTTP, no gRPC.
+"""PromQL in process over the block ``graph`` of bench.data: store, engine and allocator of a daemon, no HTTP, no gRPC.
 
     python -m bench.bench_graph [--shape NAME] [--repeats N] [--threads N]
 
