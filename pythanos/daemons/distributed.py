@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
+from pythanos.config import Section
 from pythanos.daemons.querying import QueryConfig, QueryParts, QuerySection
 from pythanos.model.matchers import Matcher, MatchType
 from pythanos.promql.remote import Remotes
@@ -15,6 +16,13 @@ from pythanos.query.queryable import SelectOptions
 from pythanos.rpc.queryapi.servicer import QueryAPISettings, QueryServicer
 from pythanos.runtime.clock import Clock
 from pythanos.web.api.query.settings import QuerySettings, dynamic_lookback_ms
+from pythanos.workers import Pool
+
+
+class ConnectionMetricConfig(Section, frozen=True):
+    """``query.conn_metric``: the labels of ``thanos_store_nodes_grpc_connections``."""
+
+    label: tuple[Literal["external_labels", "store_type", "ip_port"], ...] = ("external_labels", "store_type")
 
 
 class DistributedQueryConfig(QueryConfig, frozen=True):
@@ -23,6 +31,7 @@ class DistributedQueryConfig(QueryConfig, frozen=True):
     mode: Literal["local", "distributed"] = "local"
     partition_label: tuple[str, ...] = ()
     distributed_with_overlapping_interval: bool = False
+    conn_metric: ConnectionMetricConfig = ConnectionMetricConfig()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,7 +45,12 @@ class DistributedQuerySection(QuerySection, frozen=True):
 
 
 def remotes_factory(
-    config: DistributedQueryConfig, endpoints: EndpointSet, selector_labels: frozenset[str], *, limited: bool
+    config: DistributedQueryConfig,
+    endpoints: EndpointSet,
+    pool: Pool,
+    selector_labels: frozenset[str],
+    *,
+    limited: bool,
 ) -> RemotesFactory:
     """From the options of a query to the endpoints that evaluate parts of it: those that announce the QueryAPI.
 
@@ -53,7 +67,7 @@ def remotes_factory(
             return None
         queriers = [(address, client.queryapi, client.info()) for address, client in endpoints.clients("query")]
         own = Matcher(MatchType.EQ, config.tenant_label, tenant) if config.tenant_label else None
-        return Remotes(remote_engines(queriers, select, options), own, selector_labels)
+        return Remotes(remote_engines(queriers, select, options, pool), own, selector_labels)
 
     return remotes
 

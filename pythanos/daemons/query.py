@@ -136,7 +136,7 @@ def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
         found.specs,
         partial(connect, metrics=CallMetrics(registry, "client")),
         info_pool,
-        EndpointMetrics(registry),
+        EndpointMetrics(registry, config.query.query.conn_metric.label),
         now_ms=clock.now_ms,
         times=discovery.endpoint_times(config.query.query.timeout),
     )
@@ -167,6 +167,7 @@ def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
     remotes = remotes_factory(
         config.query.query,
         endpoints,
+        stream_pool,
         frozenset(discovery.selector_label),
         limited=bool(config.selector.rules()),
     )
