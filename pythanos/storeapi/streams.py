@@ -4,45 +4,56 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 from pythanos.context import RequestContext
 from pythanos.errors import EndpointUnavailable, QueryTimeout
-from pythanos.storeapi.batches import SeriesBatch, SeriesFrame
+from pythanos.storeapi.batches import SeriesBatch
 from pythanos.units import Duration
 from pythanos.workers import Pool
 
 # A stream that holds so many bytes is not read further, however few frames they are.
 LOOK_AHEAD_BYTES = 16 << 20
 
+Frame = TypeVar("Frame")
+
+
+def arena_bytes(frame: object) -> int:
+    """What a frame of series holds."""
+    return len(frame.labels.arena) if isinstance(frame, SeriesBatch) else 0
+
 
 class FrameTimeout(EndpointUnavailable):
     """A store sent nothing for longer than is allowed between two frames."""
 
 
-class PulledStream:
+class PulledStream(Generic[Frame]):
     """Iterates over ``source``, which a pool thread reads up to ``look_ahead`` frames, or 16 MiB, ahead.
 
     ``ctx`` is the stream's own context: giving up cancels it, which is how a source that waits for the network ends.
     Raises what the source raised, FrameTimeout after ``frame_timeout_ms`` (0: never) without a frame, QueryTimeout and
     QueryCanceled as the context says. ``close`` may be called at any time; it does not wait for the thread.
+    ``size`` tells the bytes of a frame.
     """
 
     def __init__(
         self,
-        source: Iterator[SeriesFrame],
+        source: Iterator[Frame],
         ctx: RequestContext,
         pool: Pool,
         *,
         look_ahead: int,
         frame_timeout_ms: int = 0,
+        size: Callable[[Any], int] = arena_bytes,
     ) -> None:
         self._source = source
         self._ctx = ctx
         self._look_ahead = look_ahead
         self._frame_timeout_ms = frame_timeout_ms
+        self._size = size
         self._changed = threading.Condition()
-        self._frames: deque[SeriesFrame] = deque()
+        self._frames: deque[Frame] = deque()
         self._held_bytes = 0
         self._error: BaseException | None = None
         self._done = False
@@ -51,10 +62,10 @@ class PulledStream:
         ctx.on_cancel(self._wake)
         self._job = pool.submit(self._pull)
 
-    def __iter__(self) -> PulledStream:
+    def __iter__(self) -> PulledStream[Frame]:
         return self
 
-    def __next__(self) -> SeriesFrame:
+    def __next__(self) -> Frame:
         with self._changed:
             while not self._frames and not self._done:
                 self._ctx.check()
@@ -63,7 +74,7 @@ class PulledStream:
             if self._frames:
                 self._changed.notify_all()
                 frame = self._frames.popleft()
-                self._held_bytes -= _size(frame)
+                self._held_bytes -= self._size(frame)
                 return frame
             if self._error is not None:
                 error, self._error = self._error, None
@@ -125,17 +136,13 @@ class PulledStream:
     def _unwanted(self) -> bool:
         return self._closed or self._ctx.canceled
 
-    def _put(self, frame: SeriesFrame) -> bool:
+    def _put(self, frame: Frame) -> bool:
         """Queues a frame, waiting for room; False where nobody wants it any more."""
         with self._changed:
             self._frames.append(frame)
-            self._held_bytes += _size(frame)
+            self._held_bytes += self._size(frame)
             self._changed.notify_all()
             while self._is_full and not self._unwanted:
                 self._changed.wait()
             self._asked_at = self._ctx.monotonic()
             return not self._unwanted
-
-
-def _size(frame: SeriesFrame) -> int:
-    return len(frame.labels.arena) if isinstance(frame, SeriesBatch) else 0

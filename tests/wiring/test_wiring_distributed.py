@@ -13,6 +13,7 @@ from pythanos.model.matchers import Matcher, MatchType
 from pythanos.query.endpoints import EndpointStatus
 from pythanos.query.queryable import SelectOptions
 from pythanos.storeapi.store import StoreInfo
+from pythanos.workers import InlinePool
 
 DISTRIBUTED = "query: {mode: distributed}"
 STORE_MATCHERS = ((Matcher(MatchType.EQ, "region", "eu"),),)
@@ -41,7 +42,9 @@ class Endpoints:
 
 def remotes(text, endpoints=None, *, limited=False, store_matchers=(), tenant="t"):
     section = config.loads(text, DistributedQuerySection)
-    factory = remotes_factory(section.query, endpoints or Endpoints(), frozenset({"here"}), limited=limited)
+    factory = remotes_factory(
+        section.query, endpoints or Endpoints(), InlinePool(), frozenset({"here"}), limited=limited
+    )
     return factory(SelectOptions(), store_matchers, tenant)
 
 

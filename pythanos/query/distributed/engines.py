@@ -12,6 +12,7 @@ from pythanos.promql.remote import EncodedRows, RemoteAnswer, RemoteQuery, Remot
 from pythanos.promql.values import HistogramRows, Steps
 from pythanos.query.distributed.requests import (
     QueryClient,
+    RemoteFrame,
     RemoteRequest,
     RemoteStats,
     RemoteStream,
@@ -21,6 +22,11 @@ from pythanos.query.queryable import SelectOptions
 from pythanos.storeapi.batches import StoreWarning
 from pythanos.storeapi.proxy import STORES_SHARE
 from pythanos.storeapi.store import StoreInfo, TsdbInfo
+from pythanos.storeapi.streams import PulledStream
+from pythanos.workers import Pool
+
+# So many frames of an answer are read before they are wanted: a slow engine must not cost what another one said.
+LOOK_AHEAD = 256
 
 Labels = Mapping[str, str]
 
@@ -39,7 +45,10 @@ class DistributedOptions:
 
 @dataclass(frozen=True, slots=True)
 class EndpointEngine:
-    """One endpoint for one query; ``request`` is what all its questions have in common."""
+    """One endpoint for one query; ``request`` is what all its questions have in common.
+
+    With a ``pool`` a thread of it reads each answer ahead.
+    """
 
     address: str
     client: QueryClient
@@ -48,6 +57,7 @@ class EndpointEngine:
     maxt: int
     label_sets: tuple[Labels, ...]
     partition_sets: tuple[Labels, ...]
+    pool: Pool | None = None
 
     def query(self, ctx: RequestContext, query: RemoteQuery) -> RemoteAnswer:
         """With partial response a failure becomes a warning that names the endpoint, which then has less time."""
@@ -65,6 +75,8 @@ class EndpointEngine:
         )
         answer = RemoteAnswer(iter(()))
         stream = self.client.query(part, request, instant=instant)
+        if self.pool is not None:
+            stream = PulledStream(stream, part, self.pool, look_ahead=LOOK_AHEAD, size=_frame_bytes)
         answer.batches = _Batches(ctx, self, stream, answer, steps)
         return answer
 
@@ -126,6 +138,10 @@ class _Encoded:
         return RemoteRows(labels, values, histograms)
 
 
+def _frame_bytes(frame: RemoteFrame) -> int:
+    return len(frame.data) if isinstance(frame, SeriesMessages) else 0
+
+
 def _remaining_ms(ctx: RequestContext) -> int:
     """What is left of a query's time, in whole seconds and at least one."""
     seconds = ctx.remaining_seconds()
@@ -133,7 +149,10 @@ def _remaining_ms(ctx: RequestContext) -> int:
 
 
 def remote_engines(
-    endpoints: Iterable[tuple[str, QueryClient, StoreInfo]], select: SelectOptions, options: DistributedOptions
+    endpoints: Iterable[tuple[str, QueryClient, StoreInfo]],
+    select: SelectOptions,
+    options: DistributedOptions,
+    pool: Pool | None = None,
 ) -> tuple[EndpointEngine, ...]:
     """The engines of one query: endpoints (address, client, what its store announces) that hold anything.
 
@@ -159,7 +178,8 @@ def remote_engines(
         wanted = options.partition_labels
         partition = tuple({k: v for k, v in one.items() if not wanted or k in wanted} for one in label_sets)
         mint = _safe_mint(tsdbs, partition, overlapping=options.overlapping)
-        found.append(EndpointEngine(address, client, request, mint, max(t.maxt for t in tsdbs), label_sets, partition))
+        maxt = max(tsdb.maxt for tsdb in tsdbs)
+        found.append(EndpointEngine(address, client, request, mint, maxt, label_sets, partition, pool))
     return tuple(found)
 
 
