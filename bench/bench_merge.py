@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from bench.bench_labels import fleet
+from pythanos.runtime.allocator import keep_freed_memory
 from pythanos.storeapi.batches import SeriesBatch
 from pythanos.storeapi.merge import merge_series, relabeled, take_series
 
@@ -71,6 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=100_000)
     n = parser.parse_args().series
+    keep_freed_memory()
     labels = fleet(n)
     batch = chunked(labels, 1)
     rows = np.arange(n)
