@@ -14,6 +14,9 @@ import statistics
 import time
 from collections.abc import Callable
 
+from pythanos.promql.plan.build import build_plan
+from pythanos.promql.plan.nodes import Node
+from pythanos.promql.plan.optimize import PlanOptions, optimize
 from pythanos.promql.syntax.cursor import EVERYTHING
 from pythanos.promql.syntax.errors import ParseError
 from pythanos.promql.syntax.parser import parse
@@ -39,30 +42,38 @@ def _try_parse(text: str) -> None:
         parse(text, EVERYTHING)
 
 
-def _median_us(job: Callable[[], object], repeats: int = 15, calls: int = 200) -> float:
+def _to_plan(text: str) -> Node:
+    plan = build_plan(preprocess(parse(text, EVERYTHING), _TIMES), 60_000)
+    return optimize(plan, PlanOptions())
+
+
+def _loop() -> int:
+    return sum(number * number for number in range(1000))
+
+
+def _us(job: Callable[[], object], repeats: int = 60, calls: int = 50) -> str:
+    """Median and least of the CPU time of a call."""
     spent = []
     for _ in range(repeats):
         begin = time.process_time()
         for _ in range(calls):
             job()
         spent.append((time.process_time() - begin) / calls * 1e6)
-    return statistics.median(spent)
+    return f"{statistics.median(spent):7.1f} ({min(spent):6.1f}) us"
 
 
 def main() -> None:
-    """Prints one line per shape and step."""
+    """Prints one line per shape."""
+    print(f"loop {_us(_loop)}")
     for name, text in _SHAPES.items():
-        print(
-            f"{name:11} {len(text):4} bytes  parse+check {_median_us(lambda text=text: _try_parse(text)):7.1f} us",
-            end="",
-        )
-        if name == "rejected":
-            print()
-            continue
-        tree = parse(text, EVERYTHING)
-        print(f"  preprocess {_median_us(lambda tree=tree: preprocess(tree, _TIMES)):6.1f} us", end="")
-        print(f"  print {_median_us(lambda tree=tree: print_expr(tree)):6.1f} us", end="")
-        print(f"  pretty {_median_us(lambda tree=tree: pretty(tree)):6.1f} us")
+        print(f"{name:11} {len(text):4} bytes  parse+check {_us(lambda text=text: _try_parse(text))}", end="")
+        if name != "rejected":
+            tree = parse(text, EVERYTHING)
+            print(f"  to plan {_us(lambda text=text: _to_plan(text))}", end="")
+            print(f"  preprocess {_us(lambda tree=tree: preprocess(tree, _TIMES))}", end="")
+            print(f"  print {_us(lambda tree=tree: print_expr(tree))}", end="")
+            print(f"  pretty {_us(lambda tree=tree: pretty(tree))}", end="")
+        print()
 
 
 if __name__ == "__main__":
