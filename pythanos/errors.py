@@ -56,6 +56,21 @@ class NotSupported(QueryFailed):
     """A part of the language that is parsed and checked but not evaluated."""
 
 
+class StoreFailed(QueryFailed):
+    """What a fan-out raises where no part of its answer may be missing, and one is.
+
+    ``aborted``: a call of a StoreAPI ends with this, so that a caller in the same process tells of it as of a call.
+    """
+
+    def __init__(self, message: str, *, aborted: bool = False) -> None:
+        self.aborted = aborted
+        super().__init__(message)
+
+    def told(self) -> str:
+        """The text, with gRPC's status where there is one."""
+        return f"rpc error: code = Aborted desc = {self}" if self.aborted else str(self)
+
+
 class Retryable(PythanosError):
     """Transient I/O: a loop backs off and tries again; a fan-out may turn it into a warning."""
 

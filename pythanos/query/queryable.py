@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pythanos._dedup import CHAIN, NAIVE, PENALTY, decode_series
 from pythanos.context import RequestContext
+from pythanos.errors import BadRequest, LimitExceeded, PythanosError, StoreFailed
 from pythanos.model.matchers import Matcher
 from pythanos.model.series import LabelColumn, SampleBatch, SeriesBatch
 from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
@@ -118,7 +119,10 @@ class StoreQueryable:
             self._dedups and hints.func in COUNTER_FUNCTIONS,
             doubt_about(hints.func, hints.range_ms) if self._options.max_resolution_ms > 0 else "",
         )
-        frames = self._store.series(ctx, self.request(matchers, hints))
+        try:
+            frames = self._store.series(ctx, self.request(matchers, hints))
+        except (StoreFailed, LimitExceeded) as error:
+            raise told(error, "proxy Series()") from error
         selection = Selection(iter(()))
         selection.batches = _batches(ctx, frames, decoding, selection)
         return selection
@@ -157,6 +161,20 @@ class StoreQueryable:
         )
 
 
+def told(error: PythanosError, call: str) -> PythanosError:
+    """The end of ``call``, such as ``proxy Series()``, as Thanos' querier tells it: whatever stores refuse or fail to
+    do, a query over them cannot be evaluated. What is no failure of stores is returned as it is.
+    """
+    if isinstance(error, StoreFailed):
+        return StoreFailed(f"{call}: {error.told()}")
+    if isinstance(error, BadRequest):
+        return StoreFailed(f"{call}: {StoreFailed(str(error), aborted=True).told()}")
+    if isinstance(error, LimitExceeded):
+        text = StoreFailed(str(error), aborted=call.endswith("Series()")).told()
+        return LimitExceeded(error.limit, error.value, f"{call}: {text}", admission=error.admission)
+    return error
+
+
 def batch_size_for(range_ms: int) -> int:
     """Series per batch, so that a batch of raw samples of a usual scrape interval is about BATCH_BYTES."""
     series_bytes = LABEL_BYTES + BYTES_PER_SAMPLE * max(range_ms, 0) // SCRAPE_MS
@@ -181,6 +199,8 @@ def _batches(
                 selection.warnings.append(frame.message)
             elif isinstance(frame, StoreUsage):
                 selection.usage.append(frame)
+    except (StoreFailed, BadRequest, LimitExceeded) as error:
+        raise told(error, "proxy Series()") from error
     finally:
         close = getattr(frames, "close", None)
         if close is not None:

@@ -17,12 +17,11 @@ from pythanos import _labels
 from pythanos.context import RequestContext
 from pythanos.errors import (
     BadRequest,
-    CorruptData,
-    EndpointUnavailable,
     LimitExceeded,
     PythanosError,
     QueryCanceled,
     QueryTimeout,
+    StoreFailed,
 )
 from pythanos.model.matchers import Matcher
 from pythanos.model.timerange import MAX_TIME_MS, MIN_TIME_MS
@@ -149,7 +148,7 @@ class ProxyStore:
             raise BadRequest("no matchers specified (excluding selector labels)")
         endpoints = self.endpoints()
         if not endpoints and abort:
-            raise EndpointUnavailable("No StoreAPIs available")
+            raise StoreFailed("No StoreAPIs available")
         chosen = self._matching(endpoints, request.mint, request.maxt, matchers)
         parts = [self._part(ctx, request.partial_response) for _ in chosen]
         streams = [
@@ -273,12 +272,14 @@ class ProxyStore:
                 ctx.check()
                 empty = False
                 if isinstance(frame, StoreWarning) and strategy is PartialResponse.ABORT:
-                    raise EndpointUnavailable(frame.message)
+                    raise StoreFailed(frame.message, aborted=True)
                 yield frame
         except PythanosError as error:
             ctx.check()
             if strategy is PartialResponse.ABORT:
-                raise _named(error, self._failure(endpoint, error)) from error
+                if isinstance(error, StoreFailed):
+                    raise
+                raise _named(error, self._failure(endpoint, error), aborted=True) from error
             yield StoreWarning(self._failure(endpoint, error))
         finally:
             if empty:
@@ -289,7 +290,7 @@ class ProxyStore:
     def _failure(self, endpoint: Endpoint, error: PythanosError) -> str:
         if isinstance(error, FrameTimeout):
             return f"failed to receive any data in {Duration(self.response_timeout_ms)} from {endpoint}: {error}"
-        return f"receive series from {endpoint}: {_text(error)}"
+        return f"receive series from {endpoint}: {_text(error, endpoint)}"
 
     def _labels_of(
         self,
@@ -332,7 +333,7 @@ class ProxyStore:
                 answer = call()
             except PythanosError as error:
                 ctx.check()
-                text = f"fetch label {what} from store {endpoint}: {_text(error)}"
+                text = f"fetch label {what} from store {endpoint}: {_text(error, endpoint)}"
                 if request.partial_response is PartialResponse.ABORT:
                     raise _named(error, text) from error
                 warnings.append(text)
@@ -356,24 +357,22 @@ def _waiting(result: Callable[[float | None], LabelsAnswer], part: RequestContex
     return wait
 
 
-def _text(error: PythanosError) -> str:
-    """An error as a warning tells it; what happened to the call itself in the words that gRPC has for it."""
+def _text(error: PythanosError, endpoint: Endpoint) -> str:
+    """An error as a warning tells it behind its endpoint; what happened to the call itself in gRPC's words."""
     if isinstance(error, QueryTimeout):
         return "rpc error: code = DeadlineExceeded desc = context deadline exceeded"
     if isinstance(error, QueryCanceled):
         return "rpc error: code = Canceled desc = context canceled"
-    return str(error)
+    return str(error).removeprefix(f"{endpoint.address}: ")
 
 
-def _named(error: PythanosError, text: str) -> PythanosError:
-    """The same kind of failure with a text that names the endpoint."""
-    if isinstance(error, BadRequest):
+def _named(error: PythanosError, text: str, *, aborted: bool = False) -> PythanosError:
+    """The end of a request with a text that names the endpoint; a limit stays one, a refusal of series too."""
+    if aborted and isinstance(error, BadRequest):
         return BadRequest(text)
     if isinstance(error, LimitExceeded):
         return LimitExceeded(error.limit, error.value, text, admission=error.admission)
-    if isinstance(error, CorruptData):
-        return CorruptData(error.file, error.offset, text)
-    return EndpointUnavailable(text)
+    return StoreFailed(text, aborted=aborted)
 
 
 def _of_shard(stream: Iterator[SeriesFrame], shard: ShardInfo) -> Iterator[SeriesFrame]:

@@ -180,4 +180,4 @@ def test_a_querier_that_is_gone_is_a_warning(rig: Rig) -> None:
     assert [one["metric"] for one in answer.body["data"]["result"]] == [{"region": "eu"}]
     (warning,) = answer.body["warnings"]
     assert warning.startswith(f"remote query error ({rig.leaves[1].grpc}): ")
-    assert asked(rig.root, "sum(gauge)", instant=False, partial_response="false").status == 503
+    assert asked(rig.root, "sum(gauge)", instant=False, partial_response="false").status == 422

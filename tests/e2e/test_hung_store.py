@@ -133,7 +133,7 @@ def test_without_partial_response_the_error_names_the_store(fleet: Fleet) -> Non
     path, parameters = QUESTIONS[0]
     with stopped(fleet.hanging):
         status, envelope, seconds = get(fleet.quick, path, **parameters, partial_response="false")
-    assert (status, envelope["status"], seconds < 3) == (503, "error", True)
+    assert (status, envelope["status"], seconds < 3) == (422, "error", True)
     assert fleet.hanging.grpc in envelope["error"]
 
 

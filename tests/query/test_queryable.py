@@ -7,7 +7,7 @@ from pythanos._chunks import encode_floats
 from pythanos._dedup import AVERAGE
 from pythanos._labels import to_dicts
 from pythanos.context import RequestContext
-from pythanos.errors import QueryCanceled
+from pythanos.errors import BadRequest, EndpointUnavailable, LimitExceeded, PythanosError, QueryCanceled, StoreFailed
 from pythanos.model.matchers import Matcher, MatchType
 from pythanos.model.resolution import COUNT, COUNTER, MAX, MIN, SUM
 from pythanos.promql.queryable import SelectHints
@@ -245,3 +245,24 @@ def test_the_doubt_about_a_counter_function_names_what_it_reads():
     """resets() and irate() read counters from which resets and neighbours are gone."""
     assert "irate is not exact on downsampled data, of which it reads counter values" in doubt_about("irate", HOUR_MS)
     assert doubt_about("rate", HOUR_MS) == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(EndpointUnavailable, StoreFailed), (BadRequest, StoreFailed), (LimitExceeded, LimitExceeded)]
+)
+def test_whatever_a_store_fails_with_ends_a_complete_query_in_thanos_words(error: type, kind: type) -> None:
+    """QU-10: a store's refusal is no mistake of the query's author; a limit stays one."""
+    raised: PythanosError = error("x", 1, "no") if error is LimitExceeded else error("no")
+
+    def fail(number: int) -> None:
+        raise raised
+
+    with pytest.raises(kind) as got:
+        select(fan_out(FakeStore(before_frame=fail, mint=0, maxt=9)), SelectOptions(partial_response=False))
+    text = "receive series from Addr: one:1 MinTime: 0 MaxTime: 9: no"
+    assert str(got.value) == f"proxy Series(): rpc error: code = Aborted desc = {text}"
+
+
+def test_a_complete_query_over_no_store_at_all_fails() -> None:
+    with pytest.raises(StoreFailed, match=r"^proxy Series\(\): No StoreAPIs available$"):
+        select(ProxyStore(lambda: [], None, ProxyMetrics()), SelectOptions(partial_response=False))

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from pythanos.context import RequestContext
-from pythanos.errors import BadRequest, EndpointUnavailable, LimitExceeded, QueryCanceled
+from pythanos.errors import BadRequest, EndpointUnavailable, LimitExceeded, QueryCanceled, StoreFailed
 from pythanos.model.matchers import Matcher, MatchType
 from pythanos.storeapi.batches import SeriesBatch, SeriesHints, StoreWarning
 from pythanos.storeapi.proxy import Endpoint, ProxyMetrics, ProxyStore
@@ -118,7 +118,7 @@ def test_selector_labels_are_used_up_before_stores_are_asked(proxy):
 def test_no_store_at_all(proxy):
     """QU-9: without endpoints a complete answer cannot be given, a partial one is empty; no match is no error."""
     assert answer(proxy()) == ([], [], [])
-    with pytest.raises(EndpointUnavailable, match="No StoreAPIs available"):
+    with pytest.raises(StoreFailed, match="No StoreAPIs available"):
         answer(proxy(), partial_response=ABORT)
     assert answer(proxy(FakeStore(maxt=-1)), partial_response=ABORT) == ([], [], [])
 
@@ -147,7 +147,7 @@ def test_a_failing_store_is_a_warning_or_the_end(proxy, number, others):
     )
     assert warnings == [expected]
     assert [labels["job"] for labels, _ in series] == ["a", "b"][:number] + ["z"] * others
-    with pytest.raises(EndpointUnavailable) as raised:
+    with pytest.raises(StoreFailed) as raised:
         answer(proxy(*stores()), response_batch_size=1, partial_response=ABORT)
     assert str(raised.value) == expected
 
@@ -169,7 +169,7 @@ def test_a_stores_own_warning_aborts_too(proxy):
     """QU-10: an answer that a store calls partial is not complete."""
     store = FakeStore([up()], frames=[StoreWarning("one block is missing")])
     assert answer(proxy(store))[1] == ["one block is missing"]
-    with pytest.raises(EndpointUnavailable, match="one block is missing"):
+    with pytest.raises(StoreFailed, match="one block is missing"):
         answer(proxy(store), partial_response=ABORT)
 
 
@@ -296,7 +296,7 @@ def test_label_names_and_values_are_merged(proxy):
     partial = proxy(*stores, broken).label_names(RequestContext(), LabelNamesRequest(0, 100))
     assert partial.values == names.values
     assert partial.warnings == ("fetch label names from store Addr: store-2:10901 MinTime: 0 MaxTime: 9: gone",)
-    with pytest.raises(EndpointUnavailable, match="fetch label values from store Addr: store-2"):
+    with pytest.raises(StoreFailed, match="fetch label values from store Addr: store-2"):
         proxy(*stores, broken).label_values(RequestContext(), LabelValuesRequest("job", 0, 100, partial_response=ABORT))
     with pytest.raises(BadRequest):
         proxy(*stores).label_values(RequestContext(), LabelValuesRequest("", 0, 100))

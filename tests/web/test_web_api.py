@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from web_fixtures import Served
 
 from pythanos.context import RequestContext
-from pythanos.errors import BucketUnavailable, QueryTimeout
+from pythanos.errors import BucketUnavailable, QueryTimeout, StoreFailed
 from pythanos.model.matchers import Matcher
 from pythanos.objstore.memory import MemoryBucket
 from pythanos.promql.engine import Engine, EngineOptions
@@ -199,13 +199,22 @@ def test_stats_and_warnings():
 
 
 def test_timeouts_and_failures_of_stores():
-    """A query over its time is 503 timeout; a bucket that does not answer is 503 unavailable."""
-    for error, error_type in [(QueryTimeout("query timed out"), "timeout"), (BucketUnavailable("down"), "unavailable")]:
+    """QU-25: a query over its time is 503 timeout; a store that does not answer is 422 execution, as in Thanos."""
+    failures = [
+        (QueryTimeout("query timed out"), 503, "timeout"),
+        (BucketUnavailable("down"), 422, "execution"),
+        (StoreFailed("proxy Series(): gone"), 422, "execution"),
+    ]
+    for error, expected, error_type in failures:
         for after in (None, 0, 1):
             rig = QueryRig()
             rig.data = _Failing(rig.data, error, after)
             status, body = rig.get("query", query="requests_total")
-            assert (status, body["errorType"], str(error) in body["error"]) == (503, error_type, True)
+            assert (status, body["errorType"], str(error) in body["error"]) == (expected, error_type, True)
+    for engine, text in [("prometheus", "expanding series: proxy Series(): gone"), ("thanos", "proxy Series(): gone")]:
+        rig = QueryRig()
+        rig.data = _Failing(rig.data, StoreFailed("proxy Series(): gone"), None)
+        assert rig.get("query", query="requests_total", engine=engine)[1]["error"] == text
     status, body = QueryRig().get("query", query="requests_total", timeout="0.000000001")
     assert (status, body["errorType"]) == (503, "timeout")
 

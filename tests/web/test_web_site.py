@@ -104,6 +104,7 @@ ERRORS = [
     (errors.LimitExceeded("http_requests", 1, admission=True), 429, "execution"),
     (errors.QueryFailed("no"), 422, "execution"),
     (errors.NotSupported("no"), 422, "execution"),
+    (errors.StoreFailed("no"), 422, "execution"),
     (errors.QueryTimeout("no"), 503, "timeout"),
     (errors.QueryCanceled("no"), 503, "canceled"),
     (errors.BucketUnavailable("no"), 503, "unavailable"),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from pythanos._json import print_labels
 from pythanos._labels import concat, distinct, drop_labels, labels_from_dicts, sort_order
 from pythanos.context import RequestContext
-from pythanos.errors import BadRequest
+from pythanos.errors import BadRequest, LimitExceeded, StoreFailed
 from pythanos.model.matchers import Matcher
 from pythanos.model.series import LabelColumn
+from pythanos.query.queryable import told
 from pythanos.runtime.clock import Clock
 from pythanos.storeapi.batches import SeriesBatch, StoreWarning
 from pythanos.storeapi.requests import (
@@ -28,6 +30,7 @@ from pythanos.web.router import Route
 
 StoreChoice = Callable[[tuple[tuple[Matcher, ...], ...]], Store]
 MAX_RESOLUTION_MS = 2**63 - 1
+Answer = TypeVar("Answer")
 
 
 class LabelsAPI:
@@ -54,7 +57,7 @@ class LabelsAPI:
 
         def ask(matchers: tuple[Matcher, ...]) -> LabelsAnswer:
             wanted = LabelNamesRequest(mint, maxt, matchers, partial, limit=_hint(limit))
-            return store.label_names(request.context, wanted)
+            return _asked(lambda: store.label_names(request.context, wanted), "proxy LabelNames()")
 
         return _strings(map(ask, params.selectors(args.all("match[]")) or ((),)), limit)
 
@@ -70,7 +73,7 @@ class LabelsAPI:
 
         def ask(matchers: tuple[Matcher, ...]) -> LabelsAnswer:
             wanted = LabelValuesRequest(name, mint, maxt, matchers, partial, limit=_hint(limit))
-            return store.label_values(request.context, wanted)
+            return _asked(lambda: store.label_values(request.context, wanted), "proxy LabelValues()")
 
         return _strings(map(ask, params.selectors(args.all("match[]")) or ((),)), limit)
 
@@ -148,12 +151,24 @@ def unescape_name(name: str) -> str:
 def _label_columns(
     store: Store, ctx: RequestContext, wanted: SeriesRequest, warnings: dict[str, None]
 ) -> Iterable[LabelColumn]:
-    for frame in store.series(ctx, wanted):
-        ctx.check()
-        if isinstance(frame, SeriesBatch):
-            yield frame.labels
-        elif isinstance(frame, StoreWarning):
-            warnings[frame.message] = None
+    frames = _asked(lambda: store.series(ctx, wanted), "proxy Series()")
+    try:
+        for frame in frames:
+            ctx.check()
+            if isinstance(frame, SeriesBatch):
+                yield frame.labels
+            elif isinstance(frame, StoreWarning):
+                warnings[frame.message] = None
+    except (StoreFailed, BadRequest, LimitExceeded) as error:
+        raise told(error, "proxy Series()") from error
+
+
+def _asked(ask: Callable[[], Answer], call: str) -> Answer:
+    """What stores answer, their failure told as that of ``call``."""
+    try:
+        return ask()
+    except (StoreFailed, LimitExceeded) as error:
+        raise told(error, call) from error
 
 
 def _united(columns: Sequence[LabelColumn], replicas: tuple[str, ...]) -> LabelColumn:

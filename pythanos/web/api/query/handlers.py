@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Histogram
 
-from pythanos.context import RequestContext
-from pythanos.errors import BadRequest
+from pythanos.errors import BadRequest, QueryFailed, Retryable, StoreFailed
 from pythanos.model.matchers import Matcher
 from pythanos.promql.engine import Engine, InstantQuery, QueryResult, RangeQuery
 from pythanos.promql.queryable import Queryable
@@ -23,7 +22,7 @@ from pythanos.web.api import params
 from pythanos.web.api.query.answers import QueryTimer, query_answer
 from pythanos.web.api.query.settings import (
     QuerySettings,
-    check_engine,
+    engine_name,
     limit_time,
     lookback_ms,
     range_step_ms,
@@ -81,7 +80,7 @@ class QueryAPI:
         queryable, remotes = self._sources(request, select)
         timer = QueryTimer(self._clock)
         run = QueryRun(query.text, query.time_ms, query.time_ms)
-        with self._evaluating(request.context, run, timer):
+        with self._evaluating(request, run, timer):
             result = self._engine.instant(request.context, queryable, query, remotes)
             _note(run, result)
         return query_answer(result, request.args, timer)
@@ -92,7 +91,7 @@ class QueryAPI:
         queryable, remotes = self._sources(request, select)
         timer = QueryTimer(self._clock)
         run = QueryRun(query.text, query.start_ms, query.end_ms, query.step_ms)
-        with self._evaluating(request.context, run, timer):
+        with self._evaluating(request, run, timer):
             result = self._engine.range(request.context, queryable, query, remotes)
             _note(run, result)
         self._timespan.observe((query.end_ms - query.start_ms) / 1000)
@@ -122,7 +121,7 @@ class QueryAPI:
         time_ms = params.time_or(args, "time", self._clock.now_ms())
         limit_time(request.context, args, settings.timeout_ms)
         select = select_options(args, settings.instant_max_resolution_ms, settings)
-        check_engine(args)
+        engine_name(args, settings)
         params.parse_limit(args.get("limit"))
         lookback = lookback_ms(args, select.max_resolution_ms, settings)
         return InstantQuery(args.get("query"), time_ms, lookback, *_measured(args)), select
@@ -136,7 +135,7 @@ class QueryAPI:
         limit_time(request.context, args, settings.timeout_ms)
         # Without a resolution given, at least five samples fit between two steps.
         select = select_options(args, step_ms // 5, settings)
-        check_engine(args)
+        engine_name(args, settings)
         params.parse_limit(args.get("limit"))
         lookback = lookback_ms(args, select.max_resolution_ms, settings)
         return RangeQuery(args.get("query"), start_ms, end_ms, step_ms, lookback, *_measured(args)), select
@@ -146,11 +145,20 @@ class QueryAPI:
         return self._queryables(select, matchers), self._remotes(select, matchers, request.context.tenant)
 
     @contextmanager
-    def _evaluating(self, ctx: RequestContext, run: QueryRun, timer: QueryTimer) -> Iterator[None]:
+    def _evaluating(self, request: Request, run: QueryRun, timer: QueryTimer) -> Iterator[None]:
+        ctx = request.context
         with self._gate.enter(ctx):
             timer.entered()
             with self._log.running(ctx, run):
-                yield
+                try:
+                    yield
+                except StoreFailed as error:
+                    if engine_name(request.args, self._settings) == "thanos":
+                        raise
+                    raise StoreFailed(f"expanding series: {error}") from error
+                except Retryable as error:
+                    # As in Thanos: the query failed, whether or not it may work the next time.
+                    raise QueryFailed(str(error)) from error
 
 
 def _measured(args: Args) -> tuple[bool, bool]:

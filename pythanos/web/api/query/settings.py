@@ -21,6 +21,7 @@ class QuerySettings:
     """What holds for all queries of this API unless a parameter says otherwise. Durations in ms."""
 
     timeout_ms: int = 120_000
+    engine: str = "prometheus"
     lookback_ms: int = 300_000
     dynamic_lookback: bool = True
     default_step_ms: int = 1000
@@ -84,11 +85,12 @@ def limit_time(ctx: RequestContext, args: Args, timeout_ms: int) -> None:
     ctx.deadline = ctx.monotonic() + seconds
 
 
-def check_engine(args: Args) -> None:
-    """There is one engine here; both names of Thanos' engines mean it."""
-    engine = args.get("engine")
-    if engine and engine not in ENGINES:
+def engine_name(args: Args, settings: QuerySettings) -> str:
+    """The engine asked for. There is one here, which answers as the one of that name in Thanos. Raises BadRequest."""
+    engine = args.get("engine") or settings.engine
+    if engine not in ENGINES:
         raise BadRequest(f"'{engine}' bad engine")
+    return engine
 
 
 def wants_analysis(args: Args) -> bool:
