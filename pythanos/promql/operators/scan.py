@@ -22,8 +22,8 @@ from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection
 from pythanos.promql.sample_counts import Counted, Counts, Place, column_counts
 from pythanos.promql.values import HistogramRows, Steps
 
-# A job's rows and samples: 2 MiB of results, 8 MiB of samples, which come every 15 s as far as one can guess. Blocks that
-# fit into a core's second-level cache, an eighth of that, lose more by cutting batches than they gain (bench_promql).
+# A job's rows and samples: 2 MiB of results, 8 MiB of samples, which come every 15 s as far as one can guess. Blocks
+# that fit into a core's second-level cache, an eighth of that, lose more by cutting batches than they gain.
 _BLOCK_POINTS = 256 * 1024
 _BLOCK_SAMPLES = 512 * 1024
 _INTERVAL_GUESS_MS = 15_000
