@@ -18,10 +18,10 @@ from pythanos.query.active_queries import ActiveQueries
 from pythanos.query.distributed.sources import QuerySources, RemotesFactory, nobody
 from pythanos.query.fanout.questions import PromQuestions
 from pythanos.query.query_log import QueryLog
-from pythanos.query.queryable import SelectOptions, StoreQueryable
+from pythanos.query.queryable import SelectOptions, SelectPlaces, StoreQueryable
 from pythanos.query.telemetry import QueryTelemetry, TelemetryConfig
 from pythanos.query.tenancy import TenantStore
-from pythanos.runtime.gate import Gate
+from pythanos.runtime.gate import Gate, GateMetrics
 from pythanos.runtime.platform import Platform
 from pythanos.storeapi.proxy import ProxyStore
 from pythanos.storeapi.store import Store
@@ -70,6 +70,8 @@ class QueryConfig(Section, frozen=True):
 
     timeout: Duration = Duration(120_000)
     max_concurrent: Count = 20
+    max_concurrent_select: Count = 4
+    promql_engine: Literal["prometheus", "thanos"] = "prometheus"
     max_samples: Count = 50_000_000
     # None: a quarter of the memory that the process may use.
     max_bytes: ByteSize | None = None
@@ -124,6 +126,7 @@ class QuerySection(PromAPISection, frozen=True):
         query = self.query
         return QuerySettings(
             timeout_ms=query.timeout,
+            engine=query.promql_engine,
             lookback_ms=query.lookback_delta,
             dynamic_lookback=query.dynamic_lookback_delta,
             default_step_ms=query.default_step,
@@ -203,12 +206,16 @@ def build_query(
     engine = Engine(config.engine_options(platform.memory_bytes()), workers)
     gate = Gate(config.query.max_concurrent, registry=platform.registry, prefix="thanos_query_concurrent")
 
+    selects_max = config.query.max_concurrent_select
+    select_metrics = GateMetrics(platform.registry, "thanos_query_concurrent_selects", "selects")
+
     def choose(store_matchers: StoreMatchers) -> Store:
         chosen = store.with_store_matchers(store_matchers)
         return TenantStore(chosen, config.query.tenant_label) if config.query.tenant_label else chosen
 
     def queryable(options: SelectOptions, store_matchers: StoreMatchers) -> Queryable:
-        return StoreQueryable(choose(store_matchers), options, store.selector_labels)
+        gate = Gate(selects_max, metrics=select_metrics, limit="query.max_concurrent_select")
+        return StoreQueryable(choose(store_matchers), options, store.selector_labels, SelectPlaces(gate))
 
     active = build_active_queries(config.query, platform)
     telemetry = QueryTelemetry(config.query.telemetry, platform.registry, config.query.max_concurrent)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,18 +102,69 @@ class EncodedBatch:
         return EncodedBatch(take_series(self.batch, rows), self.decoding)
 
 
+class Gate(Protocol):
+    """Admits selects to be waited for; ``runtime.gate.Gate`` is one."""
+
+    @property
+    def concurrent_max(self) -> int: ...
+
+    def enter(self, ctx: RequestContext) -> AbstractContextManager[None]: ...
+
+
+class SelectPlaces:
+    """Which selects of one query are fetched before somebody reads them, and how many are waited for at once.
+
+    A place of the gate is held only while the first frame of a select is awaited: a reader of two selects would
+    otherwise hold the one place that it waits for. Stores know nothing of each other's readers, so the wait ends.
+    """
+
+    def __init__(self, gate: Gate | None = None) -> None:
+        """Without a gate every select is fetched at once."""
+        self._gate = gate
+        self._lock = threading.Lock()
+        self._ahead = 0
+
+    def take_ahead(self) -> bool:
+        """Whether a new select may be fetched now; else it is when it is read."""
+        if self._gate is None or self._gate.concurrent_max <= 0:
+            return True
+        with self._lock:
+            has_room = self._ahead < self._gate.concurrent_max
+            self._ahead += has_room
+        return has_room
+
+    def arrived(self) -> None:
+        """The first frame of a select that was fetched ahead is here, or the select ended."""
+        with self._lock:
+            self._ahead -= 1
+
+    def waiting(self, ctx: RequestContext) -> AbstractContextManager[None]:
+        """Within it the first frame of one select is awaited. Raises what ``Gate.enter`` raises."""
+        return self._gate.enter(ctx) if self._gate is not None else nullcontext()
+
+
 class StoreQueryable:
     """The series of a store for one query; what varies between queries stands in the options."""
 
-    def __init__(self, store: Store, options: SelectOptions, selector_labels: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        options: SelectOptions,
+        selector_labels: Iterable[str] = (),
+        places: SelectPlaces | None = None,
+    ) -> None:
         """``selector_labels``: names that the store matches by itself, without its series having them."""
+        self._places = places or SelectPlaces()
         self._store = store
         self._options = options
         replica_labels = options.replica_labels if options.dedup else ()
         self.hidden_labels = frozenset((*replica_labels, *selector_labels))
 
     def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection:
-        """The series that match, asked for at once. Raises what ``Store.series`` raises, here or while it is read."""
+        """The series that match, asked for at once where there is a place, else when they are read.
+
+        Raises what ``Store.series`` raises, here or while it is read.
+        """
         decoding = Decoding(
             hints.mint,
             hints.maxt,
@@ -119,13 +173,44 @@ class StoreQueryable:
             self._dedups and hints.func in COUNTER_FUNCTIONS,
             doubt_about(hints.func, hints.range_ms) if self._options.max_resolution_ms > 0 else "",
         )
-        try:
-            frames = self._store.series(ctx, self.request(matchers, hints))
-        except (StoreFailed, LimitExceeded) as error:
-            raise told(error, "proxy Series()") from error
+        request = self.request(matchers, hints)
+        frames = self._frames(ctx, request)
         selection = Selection(iter(()))
         selection.batches = _batches(ctx, frames, decoding, selection)
         return selection
+
+    def _frames(self, ctx: RequestContext, request: SeriesRequest) -> Iterator[SeriesFrame]:
+        if not self._places.take_ahead():
+            return self._fetched(ctx, request, None)
+        return self._fetched(ctx, request, self._asked(ctx, request))
+
+    def _asked(self, ctx: RequestContext, request: SeriesRequest) -> Iterator[SeriesFrame]:
+        try:
+            return self._store.series(ctx, request)
+        except (StoreFailed, LimitExceeded) as error:
+            raise told(error, "proxy Series()") from error
+
+    def _fetched(
+        self, ctx: RequestContext, request: SeriesRequest, ahead: Iterator[SeriesFrame] | None
+    ) -> Iterator[SeriesFrame]:
+        """The frames of a select, the first one awaited in its turn; ``ahead``: where it has been asked for already."""
+        frames = ahead
+        try:
+            try:
+                with self._places.waiting(ctx):
+                    if frames is None:
+                        frames = self._asked(ctx, request)
+                    first = next(iter(frames), None)
+            finally:
+                if ahead is not None:
+                    self._places.arrived()
+            if first is not None:
+                yield first
+                yield from frames
+        finally:
+            close = getattr(frames, "close", None)
+            if close is not None:
+                close()
 
     @property
     def _dedups(self) -> bool:

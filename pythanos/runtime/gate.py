@@ -50,11 +50,13 @@ class Gate:
         operation: str = "queries",
         waiting_max: int = 1000,
         limit: str = "query.max_concurrent",
+        metrics: GateMetrics | None = None,
     ) -> None:
+        """``metrics``: those that gates of one kind share, instead of its own."""
         self.concurrent_max = concurrent_max
         self.waiting_max = waiting_max
         self.limit = limit
-        self._metrics = GateMetrics(registry, prefix, operation)
+        self._metrics = metrics or GateMetrics(registry, prefix, operation)
         self._metrics.max.set(concurrent_max)
         self._lock = threading.Lock()
         self._inside = 0

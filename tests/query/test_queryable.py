@@ -1,7 +1,10 @@
 """What a selector asks of the stores, and what the engine gets."""
 
+import threading
+
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
 from pythanos._chunks import encode_floats
 from pythanos._dedup import AVERAGE
@@ -12,7 +15,8 @@ from pythanos.model.matchers import Matcher, MatchType
 from pythanos.model.resolution import COUNT, COUNTER, MAX, MIN, SUM
 from pythanos.promql.queryable import SelectHints
 from pythanos.query.aggregates import aggregate_for, doubt_about, max_resolution_for, requested_aggregates
-from pythanos.query.queryable import SelectOptions, StoreQueryable, batch_size_for
+from pythanos.query.queryable import SelectOptions, SelectPlaces, StoreQueryable, batch_size_for
+from pythanos.runtime.gate import Gate, GateMetrics
 from pythanos.storeapi.batches import StoreWarning
 from pythanos.storeapi.proxy import Endpoint, ProxyMetrics, ProxyStore
 from pythanos.storeapi.requests import PartialResponse, ShardInfo
@@ -266,3 +270,76 @@ def test_whatever_a_store_fails_with_ends_a_complete_query_in_thanos_words(error
 def test_a_complete_query_over_no_store_at_all_fails() -> None:
     with pytest.raises(StoreFailed, match=r"^proxy Series\(\): No StoreAPIs available$"):
         select(ProxyStore(lambda: [], None, ProxyMetrics()), SelectOptions(partial_response=False))
+
+
+def places(concurrent_max: int, registry: CollectorRegistry) -> SelectPlaces:
+    metrics = GateMetrics(registry, "thanos_query_concurrent_selects", "selects")
+    return SelectPlaces(Gate(concurrent_max, metrics=metrics))
+
+
+@pytest.mark.parametrize(("concurrent_max", "ahead"), [(0, 3), (1, 1), (2, 2), (4, 3)])
+def test_so_many_selects_are_fetched_before_they_are_read(concurrent_max: int, ahead: int) -> None:
+    """QU-14: the others are asked for when they are read, in whatever order, interleaved, without waiting for ever."""
+    store = FakeStore([up(A, job="a"), up(B, job="b")])
+    registry = CollectorRegistry()
+    queryable = StoreQueryable(store, SelectOptions(), places=places(concurrent_max, registry))
+    ctx, hints = RequestContext(timeout_seconds=5), SelectHints(0, HOUR_MS)
+    selections = [queryable.select(ctx, (UP,), hints) for _ in range(3)]
+    assert len(store.requests) == ahead
+    readers = [selection.batches for selection in reversed(selections)]
+    firsts = [next(reader) for reader in readers]
+    rests = [list(reader) for reader in readers]
+    assert [len(one.labels) + sum(len(more.labels) for more in rest) for one, rest in zip(firsts, rests, strict=True)]
+    assert len(store.requests) == 3
+    name = "thanos_query_concurrent_selects_gate_selects"
+    assert registry.get_sample_value(f"{name}_total") == 3
+    assert registry.get_sample_value(f"{name}_in_flight") == 0
+
+
+def test_a_select_that_fails_gives_its_place_back() -> None:
+    """QU-14: and so does one that has sent something and is read no further."""
+    registry = CollectorRegistry()
+    shared, ctx = places(1, registry), RequestContext(timeout_seconds=5)
+    broken = fan_out(FakeStore([up(A)], before_frame=_fail, mint=0, maxt=HOUR_MS))
+    strict = SelectOptions(partial_response=False)
+    selection = StoreQueryable(broken, strict, places=shared).select(ctx, (UP,), SelectHints(0, HOUR_MS))
+    with pytest.raises(StoreFailed):
+        next(selection.batches)
+    store = FakeStore([up(A)])
+    queryable = StoreQueryable(store, strict, places=shared)
+    for count in (1, 2):
+        selection = queryable.select(ctx, (UP,), SelectHints(0, HOUR_MS))
+        assert len(store.requests) == count
+        next(selection.batches)
+
+
+def _fail(number: int) -> None:
+    raise EndpointUnavailable("gone")
+
+
+def test_no_more_selects_are_waited_for_than_the_gate_lets_in() -> None:
+    """QU-14: another reader waits until the first data of the one before it is there."""
+    asked, go, order = threading.Event(), threading.Event(), []
+
+    def slow(number: int) -> None:
+        if number == 0:
+            order.append("asked")
+            asked.set()
+            assert go.wait(5)
+
+    shared, ctx = places(1, CollectorRegistry()), RequestContext(timeout_seconds=5)
+    held = StoreQueryable(FakeStore([up(A)], before_frame=slow), SelectOptions(), places=shared)
+    free = FakeStore([up(B)], before_frame=lambda number: order.append("second") if number == 0 else None)
+    selections = [
+        one.select(ctx, (UP,), SelectHints(0, HOUR_MS))
+        for one in (held, StoreQueryable(free, SelectOptions(), places=shared))
+    ]
+    readers = [threading.Thread(target=list, args=(selection.batches,)) for selection in selections]
+    readers[0].start()
+    assert asked.wait(5)
+    readers[1].start()
+    assert not free.requests
+    go.set()
+    for reader in readers:
+        reader.join(5)
+    assert order[:2] == ["asked", "second"]
