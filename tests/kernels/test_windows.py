@@ -196,7 +196,7 @@ REFERENCE = {
     Function.PRESENT: lambda w: 1.0,
     Function.FIRST: lambda w: w.values[0],
     Function.LAST: lambda w: w.values[-1],
-    Function.STDDEV: lambda w: math.sqrt(max(variance(w), 0.0)) if not math.isnan(variance(w)) else math.nan,
+    Function.STDDEV: lambda w: float(np.sqrt(variance(w))),
     Function.STDVAR: variance,
     Function.QUANTILE: lambda w: quantile(w.p0, w.values),
     Function.MAD: deviation,
