@@ -171,7 +171,7 @@ def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
         frozenset(discovery.selector_label),
         limited=bool(config.selector.rules()),
     )
-    query = build_query(config.query, proxy, questions, workers, platform, remotes)
+    query = build_query(config.query, proxy, questions, workers, platform, remotes, discovery.store.limits.limits())
     pages = Pages({"/graph": "graph.html"}, external_prefix=config.service.web.external_prefix)
     http = build_http(
         COMPONENT,
@@ -186,7 +186,7 @@ def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
     )
     connections = Connections(endpoints, (info_pool, stream_pool), platform.reactor)
     services = [
-        (STORE_SERVICE, StoreServicer(proxy, registry).handler()),
+        (STORE_SERVICE, StoreServicer(query.limited, registry).handler()),
         (INFO_SERVICE, InfoServicer(COMPONENT, proxy, (*PROM_APIS, QUERY_API)).handler()),
         (QUERY_SERVICE, query_servicer(query, config.query.settings(), clock).handler()),
         *PromAPIServicer(questions, partial(selectors_in, options=query.engine.options.parser)).handlers(),

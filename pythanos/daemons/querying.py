@@ -23,6 +23,7 @@ from pythanos.query.telemetry import QueryTelemetry, TelemetryConfig
 from pythanos.query.tenancy import TenantStore
 from pythanos.runtime.gate import Gate, GateMetrics
 from pythanos.runtime.platform import Platform
+from pythanos.storeapi.limited import LimitedStore, LimitMetrics, SelectLimits
 from pythanos.storeapi.proxy import ProxyStore
 from pythanos.storeapi.store import Store
 from pythanos.units import ByteSize, Duration
@@ -37,6 +38,7 @@ from pythanos.workers import Workers
 # One query may hold a quarter of the memory unless the configuration says how much.
 SHARE_OF_MEMORY = 4
 Count = Annotated[int, msgspec.Meta(ge=0)]
+NO_LIMITS = SelectLimits()
 # Thanos' names and those of Prometheus. The last five say what is so anyway.
 Feature = Literal[
     "promql-experimental-functions",
@@ -168,6 +170,7 @@ class QueryParts:
     read: ReadAPI
     questions: QuestionAPIs
     active: ActiveQueryFile
+    limited: LimitedStore
 
     def routes(self) -> list[Route]:
         apis = (self.query, self.labels, self.expressions, self.read, self.questions)
@@ -200,17 +203,21 @@ def build_query(
     workers: Workers,
     platform: Platform,
     remotes: RemotesFactory = nobody,
+    limits: SelectLimits = NO_LIMITS,
 ) -> QueryParts:
-    """The engine over ``store``, and its API; ``questions`` are for the endpoints, ``remotes`` help with queries."""
+    """The engine over ``store``, and its API; ``questions`` are for the endpoints, ``remotes`` help with queries.
+
+    ``limits`` are those of each select, also of the StoreAPI over all, which is the part ``limited``.
+    """
     settings = config.settings()
     engine = Engine(config.engine_options(platform.memory_bytes()), workers)
     gate = Gate(config.query.max_concurrent, registry=platform.registry, prefix="thanos_query_concurrent")
 
-    selects_max = config.query.max_concurrent_select
+    selects_max, limit_metrics = config.query.max_concurrent_select, LimitMetrics(platform.registry)
     select_metrics = GateMetrics(platform.registry, "thanos_query_concurrent_selects", "selects")
 
     def choose(store_matchers: StoreMatchers) -> Store:
-        chosen = store.with_store_matchers(store_matchers)
+        chosen = LimitedStore(store.with_store_matchers(store_matchers), limits, limit_metrics)
         return TenantStore(chosen, config.query.tenant_label) if config.query.tenant_label else chosen
 
     def queryable(options: SelectOptions, store_matchers: StoreMatchers) -> Queryable:
@@ -234,6 +241,7 @@ def build_query(
         build_read_api(choose, config, settings, platform),
         build_question_apis(questions, config.metadata_settings(settings, config.query.tenant_label), parser),
         ActiveQueryFile(active),
+        LimitedStore(store, limits, limit_metrics),
     )
 
 

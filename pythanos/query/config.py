@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -11,6 +11,7 @@ from pythanos.config import Section
 from pythanos.discovery.lookups import is_dynamic
 from pythanos.query.client_config import ClientConfig
 from pythanos.query.endpoints import EndpointTimes
+from pythanos.storeapi.limited import SelectLimits
 from pythanos.units import Duration
 
 
@@ -55,6 +56,22 @@ class EndpointSection(Section, frozen=True):
     info_timeout: Duration = Duration(5_000)
 
 
+class SelectLimitsConfig(Section, frozen=True):
+    """``store.limits``: the most of one select; 0 is no limit."""
+
+    request_series: Annotated[int, msgspec.Meta(ge=0)] = 0
+    request_samples: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    def limits(self) -> SelectLimits:
+        return SelectLimits(self.request_series, self.request_samples)
+
+
+class ProxyConfig(Section, frozen=True):
+    """``grpc``: Thanos' ways to read the streams of stores, of which there is one here."""
+
+    proxy_strategy: Literal["eager", "lazy"] = "eager"
+
+
 class EndpointsSection(Section, frozen=True):
     """``store``: discovery by files and DNS, and patience with endpoints."""
 
@@ -64,6 +81,7 @@ class EndpointsSection(Section, frozen=True):
     sd_dns_resolver: Literal["golang", "miekgdns"] = "miekgdns"
     unhealthy_timeout: Duration = Duration(300_000)
     response_timeout: Duration = Duration(0)
+    limits: SelectLimitsConfig = SelectLimitsConfig()
 
     def __post_init__(self) -> None:
         if self.sd_dns_interval <= 0:
@@ -79,6 +97,7 @@ class DiscoveryConfig(Section, frozen=True):
     endpoint_group_strict: tuple[str, ...] = ()
     store: EndpointsSection = EndpointsSection()
     selector_label: dict[str, str] = msgspec.field(default_factory=dict)
+    grpc: ProxyConfig = ProxyConfig()
 
     def __post_init__(self) -> None:
         # For the checks of what the flags give.

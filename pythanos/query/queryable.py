@@ -25,6 +25,7 @@ from pythanos.query.aggregates import (
     requested_aggregates,
 )
 from pythanos.storeapi.batches import SeriesFrame, StoreUsage, StoreWarning
+from pythanos.storeapi.limited import SelectTooLarge
 from pythanos.storeapi.merge import slice_batch, take_series
 from pythanos.storeapi.requests import PartialResponse, QueryHints, SeriesRequest, ShardInfo
 from pythanos.storeapi.store import Store
@@ -248,15 +249,13 @@ class StoreQueryable:
 
 def told(error: PythanosError, call: str) -> PythanosError:
     """The end of ``call``, such as ``proxy Series()``, as Thanos' querier tells it: whatever stores refuse or fail to
-    do, a query over them cannot be evaluated. What is no failure of stores is returned as it is.
+    do, a query over them cannot be evaluated. What is no failure of stores, or was turned away, is returned as it is.
     """
     if isinstance(error, StoreFailed):
         return StoreFailed(f"{call}: {error.told()}")
-    if isinstance(error, BadRequest):
-        return StoreFailed(f"{call}: {StoreFailed(str(error), aborted=True).told()}")
-    if isinstance(error, LimitExceeded):
-        text = StoreFailed(str(error), aborted=call.endswith("Series()")).told()
-        return LimitExceeded(error.limit, error.value, f"{call}: {text}", admission=error.admission)
+    if isinstance(error, BadRequest | LimitExceeded) and not getattr(error, "admission", False):
+        aborted = call.endswith("Series()") and not isinstance(error, SelectTooLarge)
+        return StoreFailed(f"{call}: {StoreFailed(str(error), aborted=aborted).told()}")
     return error
 
 

@@ -101,3 +101,15 @@ def test_the_client_flags_hold_for_all_endpoints():
     for wrong in ("grpc_compression: snappy", "grpc_client_tls_cert: c", "grpc_compression: gzip"):
         with pytest.raises(ConfigError):
             loads(wrong, GRPCClientConfig)
+
+
+def test_an_unknown_proxy_strategy_is_refused():
+    """Eager and lazy are Thanos' names; a misspelt one would go unnoticed."""
+    assert [
+        loads(f"grpc: {{proxy_strategy: {name}}}", DiscoveryConfig).grpc.proxy_strategy for name in ("eager", "lazy")
+    ] == [
+        "eager",
+        "lazy",
+    ]
+    with pytest.raises(ConfigError, match="proxy_strategy"):
+        loads("grpc: {proxy_strategy: idle}", DiscoveryConfig)

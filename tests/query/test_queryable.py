@@ -18,6 +18,7 @@ from pythanos.query.aggregates import aggregate_for, doubt_about, max_resolution
 from pythanos.query.queryable import SelectOptions, SelectPlaces, StoreQueryable, batch_size_for
 from pythanos.runtime.gate import Gate, GateMetrics
 from pythanos.storeapi.batches import StoreWarning
+from pythanos.storeapi.limited import LimitedStore, LimitMetrics, SelectLimits
 from pythanos.storeapi.proxy import Endpoint, ProxyMetrics, ProxyStore
 from pythanos.storeapi.requests import PartialResponse, ShardInfo
 from pythanos.testing.fake_store import ChunkRow, FakeStore
@@ -251,20 +252,27 @@ def test_the_doubt_about_a_counter_function_names_what_it_reads():
     assert doubt_about("rate", HOUR_MS) == ""
 
 
-@pytest.mark.parametrize(
-    ("error", "kind"), [(EndpointUnavailable, StoreFailed), (BadRequest, StoreFailed), (LimitExceeded, LimitExceeded)]
-)
-def test_whatever_a_store_fails_with_ends_a_complete_query_in_thanos_words(error: type, kind: type) -> None:
-    """QU-10: a store's refusal is no mistake of the query's author; a limit stays one."""
-    raised: PythanosError = error("x", 1, "no") if error is LimitExceeded else error("no")
+@pytest.mark.parametrize("error", [EndpointUnavailable("no"), BadRequest("no"), LimitExceeded("x", 1, "no")])
+def test_whatever_a_store_fails_with_ends_a_complete_query_in_thanos_words(error: PythanosError) -> None:
+    """QU-10: a store's refusal is no mistake of the query's author."""
 
     def fail(number: int) -> None:
-        raise raised
+        raise error
 
-    with pytest.raises(kind) as got:
+    with pytest.raises(StoreFailed) as got:
         select(fan_out(FakeStore(before_frame=fail, mint=0, maxt=9)), SelectOptions(partial_response=False))
     text = "receive series from Addr: one:1 MinTime: 0 MaxTime: 9: no"
     assert str(got.value) == f"proxy Series(): rpc error: code = Aborted desc = {text}"
+
+
+def test_a_select_over_the_queriers_own_limit_fails_in_thanos_words() -> None:
+    """XC-42: no store failed here."""
+    limits = LimitMetrics(CollectorRegistry())
+    store = LimitedStore(FakeStore([up(A, job="a"), up(B, job="b")]), SelectLimits(series=1), limits)
+        FakeStore([up(A, job="a"), up(B, job="b")]), SelectLimits(series=1), LimitMetrics(CollectorRegistry())
+    )
+    with pytest.raises(StoreFailed, match=r"^proxy Series\(\): failed to send series: limit 1 violated \(got 2\)$"):
+        select(store, SelectOptions())
 
 
 def test_a_complete_query_over_no_store_at_all_fails() -> None:
