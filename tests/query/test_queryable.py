@@ -269,8 +269,6 @@ def test_a_select_over_the_queriers_own_limit_fails_in_thanos_words() -> None:
     """XC-42: no store failed here."""
     limits = LimitMetrics(CollectorRegistry())
     store = LimitedStore(FakeStore([up(A, job="a"), up(B, job="b")]), SelectLimits(series=1), limits)
-        FakeStore([up(A, job="a"), up(B, job="b")]), SelectLimits(series=1), LimitMetrics(CollectorRegistry())
-    )
     with pytest.raises(StoreFailed, match=r"^proxy Series\(\): failed to send series: limit 1 violated \(got 2\)$"):
         select(store, SelectOptions())
 
