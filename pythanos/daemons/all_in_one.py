@@ -90,9 +90,7 @@ def build(config: AllInOneConfig, platform: Platform) -> AllInOneParts:
         info = store.info()
         return [EndpointStatus(BUCKET_ENDPOINT, "store", info.mint, info.maxt, info.label_sets, clock.now_ms())]
 
-    pages = Pages(
-        {"/graph": "graph.html", "/loaded": "blocks.html"}, external_prefix=config.service.web.external_prefix
-    )
+    pages = Pages({"/graph": "graph.html", "/loaded": "blocks.html"}, **config.service.web.page_prefixes())
     http = build_http(
         COMPONENT,
         config.service,

@@ -12,6 +12,7 @@ from pythanos.runtime.workers import RequestPool
 from pythanos.web.access.guard import open_access
 from pythanos.web.api.status import StatusAPI
 from pythanos.web.debug import debug_routes
+from pythanos.web.messages import Request, Response
 from pythanos.web.metrics import HTTPMetrics, MetricsPage
 from pythanos.web.probes import probe_routes
 from pythanos.web.router import Route, Router
@@ -49,14 +50,15 @@ def build_http(
     guard, transport = open_access(config.http.config, reactor)
     pool = RequestPool("http_requests", config.http.request_threads, reactor, registry)
     probe = Probe(component, parts, reactor, registry)
-    shared = [
+    prefix = (config.web.route_prefix or config.web.external_prefix).rstrip("/")
+    outside = [
         *probe_routes(probe),
         Route("/metrics", MetricsPage(registry), always=True),
         *debug_routes(clock.monotonic),
-        *StatusAPI(flags, clock).routes(),
     ]
+    shared = [*outside, *StatusAPI(flags, clock).routes()]
     site = Site(
-        Router([*shared, *routes], config.web.route_prefix or config.web.external_prefix),
+        Router([*shared, *routes], prefix, unprefixed=[*outside, *_redirects(prefix)]),
         pool,
         reactor=reactor,
         clock=clock,
@@ -71,3 +73,12 @@ def build_http(
     doors = HTTPDoors(site, config.http_grace_period)
     probe.watch(doors)
     return HTTPParts(HTTPServer(config.http_address, site, reactor, transport=transport), probe, pool, doors)
+
+
+def _redirects(prefix: str) -> list[Route]:
+    """From the top to what is below ``prefix``, which has its own way from there to the first page."""
+
+    def lead(request: Request) -> Response:
+        return Response(302, headers={"Location": f"{prefix}/"})
+
+    return [Route(path, lead, inline=True) for path in ("/", prefix)]

@@ -172,7 +172,7 @@ def build(config: QueryDaemonConfig, platform: Platform) -> QueryDaemonParts:
         limited=bool(config.selector.rules()),
     )
     query = build_query(config.query, proxy, questions, workers, platform, remotes, discovery.store.limits.limits())
-    pages = Pages({"/graph": "graph.html"}, external_prefix=config.service.web.external_prefix)
+    pages = Pages({"/graph": "graph.html"}, **config.service.web.page_prefixes())
     http = build_http(
         COMPONENT,
         config.service,

@@ -80,7 +80,7 @@ def build(config: StoreConfig, platform: Platform) -> StoreParts:
         loops=LoopMetrics(registry),
     )
     api = blocks_api(blocks, config.service, clock)
-    pages = Pages({"/loaded": "blocks.html"}, external_prefix=config.service.web.external_prefix)
+    pages = Pages({"/loaded": "blocks.html"}, **config.service.web.page_prefixes())
     http = build_http(
         COMPONENT,
         config.service,

@@ -35,8 +35,10 @@ class Match:
 class Router:
     """Exact paths first, then patterns, then prefixes (patterns that end in ``/*``); the first that was added wins."""
 
-    def __init__(self, routes: Iterable[Route], prefix: str = "") -> None:
+    def __init__(self, routes: Iterable[Route], prefix: str = "", *, unprefixed: Iterable[Route] = ()) -> None:
+        """``unprefixed``: what answers where a path is not below ``prefix``."""
         self._prefix = prefix.rstrip("/")
+        self._outside = Router(unprefixed) if self._prefix else None
         self._exact: dict[str, list[Route]] = {}
         self._patterns: list[tuple[tuple[str, ...], Route]] = []
         self._prefixes: list[tuple[str, Route]] = []
@@ -50,9 +52,9 @@ class Router:
 
     def find(self, method: str, raw_path: str) -> Match:
         """The route for a raw (still escaped) path. Raises NotFound, MethodNotAllowed."""
-        if self._prefix:
+        if self._outside is not None:
             if not raw_path.startswith(f"{self._prefix}/"):
-                raise NotFound("not found")
+                return self._outside.find(method, raw_path)
             raw_path = raw_path[len(self._prefix) :]
         allowed: list[str] = []
         for match in self._candidates(raw_path):

@@ -32,6 +32,7 @@ class WebConfig(Section, frozen=True):
 
     route_prefix: str = ""
     external_prefix: str = ""
+    prefix_header: str = ""
     disable_cors: bool = False
 
     def __post_init__(self) -> None:
@@ -39,6 +40,10 @@ class WebConfig(Section, frozen=True):
             prefix = getattr(self, name)
             if prefix and not prefix.startswith("/"):
                 raise ValueError(f"{name} must start with a slash")
+
+    def page_prefixes(self) -> dict[str, str]:
+        """What the links on pages start with: the arguments of ``pages.Pages``."""
+        return {"external_prefix": self.external_prefix, "prefix_header": self.prefix_header}
 
 
 def parse_address(address: str, key: str) -> tuple[str, int]:

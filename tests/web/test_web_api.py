@@ -400,6 +400,39 @@ def test_pages_load_nothing_from_elsewhere():
     assert served.ask("/static/..%2f__init__.py").status == 404
 
 
+@pytest.mark.parametrize(
+    ("sent", "prefix"),
+    [
+        ("/a/b/", "/a/b"),
+        ("https://evil.example/x//y/../z", "/x/z"),
+        ("//evil.example", ""),
+        ("/\\evil.example", "/evil.example"),
+        ("/%2f%2fevil.example", "/evil.example"),
+        ('/"><script>', "/%22%3E%3Cscript%3E"),
+        ("..", ""),
+        ("http://[", ""),
+        ("", ""),
+    ],
+)
+def test_links_start_with_what_a_proxy_says(sent: str, prefix: str):
+    """XC-51: only the path of it, made absolute, so that no header leads to another host."""
+    served = Served(Pages({"/graph": "graph.html"}, prefix_header="X-Forwarded-Prefix").routes())
+    assert served.ask("/", X_Forwarded_Prefix=sent).headers["location"] == f"{prefix}/graph"
+    page = served.ask("/graph", X_Forwarded_Prefix=sent)
+    links = re.findall(r'(?:src|href)="([^"]*)"', page.text)
+    below = tuple(f"{prefix}/{name}" for name in ("static/", "graph", "loaded"))
+    assert links and all(link.startswith(below) for link in links)
+    assert served.ask("/graph", X_Forwarded_Prefix="/other").headers["etag"] != page.headers["etag"]
+
+
+def test_the_configured_prefix_wins_over_the_header():
+    """XC-51: and without a header configured none is looked at."""
+    both = Pages({"/graph": "graph.html"}, external_prefix="/own/", prefix_header="X-Forwarded-Prefix")
+    assert Served(both.routes()).ask("/", X_Forwarded_Prefix="/a").headers["location"] == "/own/graph"
+    neither = Pages({"/graph": "graph.html"})
+    assert Served(neither.routes()).ask("/", X_Forwarded_Prefix="/a").headers["location"] == "/graph"
+
+
 def test_matchers_reach_the_stores():
     """The selectors of match[] are parsed by PromQL's parser."""
     served, store = labels_rig()

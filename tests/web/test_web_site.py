@@ -12,7 +12,7 @@ from web_fixtures import Served
 from pythanos import errors
 from pythanos.web.errors import NotFound
 from pythanos.web.messages import Request, Response
-from pythanos.web.router import Route
+from pythanos.web.router import Route, Router
 from pythanos.web.stream import WINDOW_BYTES
 
 
@@ -359,3 +359,15 @@ class MetricsTests(SynchronousTestCase):
         for tenant in ("default-tenant", "team-a"):
             labels = {"code": "200", "handler": "echo", "method": "get", "tenant": tenant}
             self.assertEqual(served.registry.get_sample_value("http_requests_total", labels), 1)
+
+
+def test_what_is_not_below_the_prefix_is_found_where_it_is():
+    """XC-51: probes and metrics answer at their own paths, however the API is prefixed; the API does not."""
+    probe, api = (Route(path, lambda request: Response()) for path in ("/-/ready", "/api/v1/x"))
+    router = Router([probe, api], "/thanos", unprefixed=[probe])
+    for path in ("/-/ready", "/thanos/-/ready"):
+        assert router.find("GET", path).route is probe
+    assert router.find("GET", "/thanos/api/v1/x").route is api
+    for path in ("/api/v1/x", "/thanosapi/v1/x"):
+        with pytest.raises(NotFound):
+            router.find("GET", path)
