@@ -33,6 +33,11 @@ class DistributedQueryConfig(QueryConfig, frozen=True):
     distributed_with_overlapping_interval: bool = False
     conn_metric: ConnectionMetricConfig = ConnectionMetricConfig()
 
+    @property
+    def default_engine(self) -> str:
+        """In distributed mode always ``thanos``, as there."""
+        return self.promql_engine if self.mode == "local" else "thanos"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         both = sorted(set(self.partition_label) & set(self.replica_labels))

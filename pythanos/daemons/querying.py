@@ -109,6 +109,11 @@ class QueryConfig(Section, frozen=True):
         return tuple(label for one in self.replica_label for label in one.split(",") if label)
 
     @property
+    def default_engine(self) -> str:
+        """The name of the engine where a request gives none."""
+        return self.promql_engine
+
+    @property
     def tenant_label(self) -> str:
         """The label by which tenants are kept apart; "" where they are not."""
         return self.tenant_label_name if self.enforce_tenancy else ""
@@ -128,7 +133,7 @@ class QuerySection(PromAPISection, frozen=True):
         query = self.query
         return QuerySettings(
             timeout_ms=query.timeout,
-            engine=query.promql_engine,
+            engine=query.default_engine,
             lookback_ms=query.lookback_delta,
             dynamic_lookback=query.dynamic_lookback_delta,
             default_step_ms=query.default_step,

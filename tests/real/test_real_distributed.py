@@ -114,7 +114,7 @@ def test_the_plan_names_what_is_sent(rig):
     explained = ask(rig.our_root, "query_range_explain", {"query": "sum(rate(requests_total[5m]))", **SPAN})
     text = json.dumps(explained.body)
     assert text.count("sum by (region) (rate(requests_total[5m]))") == 2
-    whole = ask(rig.ours, "query_range_explain", {"query": "sum(rate(requests_total[5m]))", **SPAN})
+    whole = ask(rig.ours, "query_range_explain", {"query": "sum(rate(requests_total[5m]))", "engine": "thanos", **SPAN})
     assert "[query]" not in json.dumps(whole.body)
 
 

@@ -9,6 +9,7 @@ from web_fixtures import Served
 
 from pythanos.promql.syntax.cursor import ParserOptions
 from pythanos.web.api.query.expressions import ExpressionsAPI
+from pythanos.web.api.query.settings import QuerySettings
 
 
 def ask(path, query, method="GET"):
@@ -43,14 +44,14 @@ def test_what_is_no_expression_is_refused_in_the_form_of_prometheus(path):
 def test_plans_are_explained():
     """XC-46: names and children; nothing is evaluated."""
     rig = QueryRig()
-    status, body = rig.get("query_explain", query="sum(rate(requests_total[5m]))")
+    status, body = rig.get("query_explain", query="sum(rate(requests_total[5m]))", engine="thanos")
     assert status == 200
     assert body["data"]["name"].startswith("[aggregate] sum")
     assert body["data"]["children"][0]["name"] == "[function] rate"
-    status, body = rig.get("query_range_explain", query="1 + 1", start=T0, end=T0 + 60, step=1)
+    status, body = rig.get("query_range_explain", query="1 + 1", start=T0, end=T0 + 60, step=1, engine="thanos")
     assert (status, body["data"]) == (200, {"name": "[number] 2.0"})
-    assert rig.get("query_explain", query="sum(")[0] == 400
-    assert rig.get("query_range_explain", query="up", start=2, end=1)[0] == 400
+    assert rig.get("query_explain", query="sum(", engine="thanos")[0] == 400
+    assert rig.get("query_range_explain", query="up", start=2, end=1, engine="thanos")[0] == 400
     assert rig.get("query_explain", query="up", engine="thanos")[0] == 200
     for engine in ("other", "prometheus"):
         assert rig.get("query_explain", query="up", engine=engine)[0] == 400
@@ -73,8 +74,32 @@ def test_a_limit_cuts_series_and_says_so():
 @pytest.mark.parametrize("analyze", ["true", "1"])
 def test_queries_are_analyzed(analyze):
     """QU-26: a tree of operators with times and samples."""
-    body = QueryRig().range("sum(rate(requests_total[1m]))", analyze=analyze)[1]
+    body = QueryRig().range("sum(rate(requests_total[1m]))", analyze=analyze, engine="thanos")[1]
     analysis = body["data"]["analysis"]
     assert analysis["name"].startswith("[aggregate] sum")
     assert {"executionTime", "peakSamples", "totalSamples", "children"} <= analysis.keys()
-    assert QueryRig().range("up", analyze="yes")[1]["data"]["analysis"] == {}
+    assert QueryRig().range("up", analyze="yes", engine="thanos")[1]["data"]["analysis"] == {}
+
+
+@pytest.mark.parametrize("engine", [{}, {"engine": "prometheus"}])
+def test_the_default_engine_analyzes_and_explains_nothing(engine: dict[str, str]):
+    """As Thanos with its default engine: a warning instead of an analysis, an error instead of a plan."""
+    rig = QueryRig()
+    for status, body in (
+        rig.get("query", query="requests_total", analyze="true", **engine),
+        rig.range("requests_total", analyze="1", **engine),
+    ):
+        assert (status, body["data"]["analysis"]) == (200, {})
+        assert body["warnings"] == ["Query not analyzable; change engine to 'thanos'."]
+    assert "warnings" not in rig.get("query", query="requests_total", analyze="no", **engine)[1]
+    for path, times in (("query_explain", {}), ("query_range_explain", {"start": T0, "end": T0 + 60, "step": 1})):
+        status, body = rig.get(path, query="up", **times, **engine)
+        assert (status, body["error"]) == (400, "engine type must be 'thanos'")
+
+
+def test_the_default_engine_is_a_setting():
+    """A request that names an engine still decides."""
+    rig = QueryRig(QuerySettings(engine="thanos"))
+    assert rig.get("query_explain", query="up")[0] == 200
+    assert rig.range("requests_total", analyze="true")[1]["data"]["analysis"] != {}
+    assert rig.get("query_explain", query="up", engine="prometheus")[0] == 400

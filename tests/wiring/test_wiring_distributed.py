@@ -81,3 +81,22 @@ def test_nobody_helps_while_a_strict_endpoint_is_unknown():
 def test_mistakes_are_named(text):
     with pytest.raises(ConfigError, match=r"mode|partition_label must not have labels of replica_label: r"):
         config.loads(text, DistributedQuerySection)
+
+
+@pytest.mark.parametrize(
+    ("text", "engine"),
+    [
+        ("", "prometheus"),
+        ("{promql_engine: thanos}", "thanos"),
+        ("{mode: distributed, promql_engine: prometheus}", "thanos"),
+    ],
+)
+def test_the_engine_of_requests_that_name_none(text: str, engine: str) -> None:
+    """query.promql-engine; distributed mode knows one engine only."""
+    section = config.loads(f"query: {text}", DistributedQuerySection) if text else DistributedQuerySection()
+    assert section.settings().engine == engine
+
+
+def test_an_unknown_engine_is_refused() -> None:
+    with pytest.raises(ConfigError, match="promql_engine"):
+        config.loads("query: {promql_engine: fast}", DistributedQuerySection)

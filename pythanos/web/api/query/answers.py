@@ -15,9 +15,13 @@ from pythanos.promql.sample_counts import Counts
 from pythanos.promql.values import HistogramRows, Matrix, RangeVector, Value, Vector
 from pythanos.runtime.clock import Clock
 from pythanos.web.api import params
+from pythanos.web.api.query.settings import wants_analysis
 from pythanos.web.api.responses import TRUNCATED, success_printed
 from pythanos.web.api.results import print_value
 from pythanos.web.messages import Args, Response
+
+# Of Thanos, for its other engine.
+NOT_ANALYZABLE = "Query not analyzable; change engine to 'thanos'."
 
 
 class QueryTimer:
@@ -48,6 +52,8 @@ def query_answer(result: QueryResult, args: Args, timer: QueryTimer) -> Response
     limit = params.parse_limit(args.get("limit"))
     value, is_cut = truncated(result.value, limit)
     warnings = result.warnings() + result.infos()
+    if result.analysis is None and wants_analysis(args):
+        warnings.append(NOT_ANALYZABLE)
     if is_cut:
         warnings.append(TRUNCATED)
     kind, pieces = print_value(value)

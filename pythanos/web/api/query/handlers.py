@@ -110,7 +110,7 @@ class QueryAPI:
     def _explained(
         self, request: Request, select: SelectOptions, query: InstantQuery | RangeQuery, times: QueryTimes
     ) -> Response:
-        if request.args.get("engine", "thanos") == "prometheus":
+        if engine_name(request.args, self._settings) != "thanos":
             raise BadRequest("engine type must be 'thanos'")
         queryable, remotes = self._sources(request, select)
         plan = self._engine.explain(query.text, times, queryable.hidden_labels, remotes, query.lookback_ms)
@@ -121,10 +121,9 @@ class QueryAPI:
         time_ms = params.time_or(args, "time", self._clock.now_ms())
         limit_time(request.context, args, settings.timeout_ms)
         select = select_options(args, settings.instant_max_resolution_ms, settings)
-        engine_name(args, settings)
         params.parse_limit(args.get("limit"))
         lookback = lookback_ms(args, select.max_resolution_ms, settings)
-        return InstantQuery(args.get("query"), time_ms, lookback, *_measured(args)), select
+        return InstantQuery(args.get("query"), time_ms, lookback, *self._measured(args)), select
 
     def _range(self, request: Request) -> tuple[RangeQuery, SelectOptions]:
         args, settings = request.args, self._settings
@@ -135,14 +134,18 @@ class QueryAPI:
         limit_time(request.context, args, settings.timeout_ms)
         # Without a resolution given, at least five samples fit between two steps.
         select = select_options(args, step_ms // 5, settings)
-        engine_name(args, settings)
         params.parse_limit(args.get("limit"))
         lookback = lookback_ms(args, select.max_resolution_ms, settings)
-        return RangeQuery(args.get("query"), start_ms, end_ms, step_ms, lookback, *_measured(args)), select
+        return RangeQuery(args.get("query"), start_ms, end_ms, step_ms, lookback, *self._measured(args)), select
 
     def _sources(self, request: Request, select: SelectOptions) -> tuple[Queryable, Remotes | None]:
         matchers = params.selectors(request.args.all("storeMatch[]"))
         return self._queryables(select, matchers), self._remotes(select, matchers, request.context.tenant)
+
+    def _measured(self, args: Args) -> tuple[bool, bool]:
+        """Whether to analyze, and to count by steps. Raises BadRequest for an engine that there is not."""
+        is_thanos = engine_name(args, self._settings) == "thanos"
+        return wants_analysis(args) and is_thanos, wants_step_counts(args)
 
     @contextmanager
     def _evaluating(self, request: Request, run: QueryRun, timer: QueryTimer) -> Iterator[None]:
@@ -159,10 +162,6 @@ class QueryAPI:
                 except Retryable as error:
                     # As in Thanos: the query failed, whether or not it may work the next time.
                     raise QueryFailed(str(error)) from error
-
-
-def _measured(args: Args) -> tuple[bool, bool]:
-    return wants_analysis(args), wants_step_counts(args)
 
 
 def _note(run: QueryRun, result: QueryResult) -> None:
