@@ -72,6 +72,12 @@ class ProxyConfig(Section, frozen=True):
     proxy_strategy: Literal["eager", "lazy"] = "eager"
 
 
+class AlertConfig(Section, frozen=True):
+    """``alert``: the URL under which the links of alerts find this querier."""
+
+    query_url: str = ""
+
+
 class EndpointsSection(Section, frozen=True):
     """``store``: discovery by files and DNS, and patience with endpoints."""
 
@@ -98,6 +104,7 @@ class DiscoveryConfig(Section, frozen=True):
     store: EndpointsSection = EndpointsSection()
     selector_label: dict[str, str] = msgspec.field(default_factory=dict)
     grpc: ProxyConfig = ProxyConfig()
+    alert: AlertConfig = AlertConfig()
 
     def __post_init__(self) -> None:
         # For the checks of what the flags give.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pythanos.config import loads
+from pythanos.config import flatten, loads
 from pythanos.errors import ConfigError
 from pythanos.query.client_config import ClientConfig, GRPCClientConfig
 from pythanos.query.config import DiscoveryConfig, EndpointSdConfig
@@ -113,3 +113,9 @@ def test_an_unknown_proxy_strategy_is_refused():
     ]
     with pytest.raises(ConfigError, match="proxy_strategy"):
         loads("grpc: {proxy_strategy: idle}", DiscoveryConfig)
+
+
+def test_the_url_of_alerts_is_among_the_flags():
+    """alert.query-url is told with all other settings."""
+    read = loads("alert: {query_url: 'https://query.example/'}", DiscoveryConfig)
+    assert "https://query.example/" in flatten(read).values()
