@@ -15,6 +15,7 @@ $(VENV)/.installed: pyproject.toml setup.py
 
 $(VENV)/.kernels: $(VENV)/.installed $(KERNELS)
 	$(BIN)/python setup.py -q build_ext --inplace
+	$(BIN)/python -m compileall -q pythanos
 	touch $@
 
 $(VENV)/.tested: $(VENV)/.kernels
