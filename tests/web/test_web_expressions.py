@@ -72,19 +72,19 @@ def test_a_limit_cuts_series_and_says_so():
 
 
 @pytest.mark.parametrize("analyze", ["true", "1"])
-def test_queries_are_analyzed(analyze):
+@pytest.mark.parametrize("engine", [{}, {"engine": "thanos"}])
+def test_queries_are_analyzed(analyze: str, engine: dict[str, str]):
     """QU-26: a tree of operators with times and samples."""
-    body = QueryRig().range("sum(rate(requests_total[1m]))", analyze=analyze, engine="thanos")[1]
+    body = QueryRig().range("sum(rate(requests_total[1m]))", analyze=analyze, **engine)[1]
     analysis = body["data"]["analysis"]
     assert analysis["name"].startswith("[aggregate] sum")
     assert {"executionTime", "peakSamples", "totalSamples", "children"} <= analysis.keys()
     assert QueryRig().range("up", analyze="yes", engine="thanos")[1]["data"]["analysis"] == {}
 
 
-@pytest.mark.parametrize("engine", [{}, {"engine": "prometheus"}])
-def test_the_default_engine_analyzes_and_explains_nothing(engine: dict[str, str]):
-    """As Thanos with its default engine: a warning instead of an analysis, an error instead of a plan."""
-    rig = QueryRig()
+def test_the_other_engine_of_thanos_analyzes_and_explains_nothing():
+    """QU-26, QU-27: asked for by name, it gives a warning instead of an analysis, an error instead of a plan."""
+    rig, engine = QueryRig(), {"engine": "prometheus"}
     for status, body in (
         rig.get("query", query="requests_total", analyze="true", **engine),
         rig.range("requests_total", analyze="1", **engine),
@@ -97,9 +97,12 @@ def test_the_default_engine_analyzes_and_explains_nothing(engine: dict[str, str]
         assert (status, body["error"]) == (400, "engine type must be 'thanos'")
 
 
-def test_the_default_engine_is_a_setting():
-    """A request that names an engine still decides."""
-    rig = QueryRig(QuerySettings(engine="thanos"))
+@pytest.mark.parametrize("engine", ["prometheus", "thanos"])
+def test_plans_are_shown_where_no_engine_is_named(engine: str):
+    """Whatever the setting says: there is one engine, and it has a plan."""
+    rig = QueryRig(QuerySettings(engine=engine))
     assert rig.get("query_explain", query="up")[0] == 200
     assert rig.range("requests_total", analyze="true")[1]["data"]["analysis"] != {}
     assert rig.get("query_explain", query="up", engine="prometheus")[0] == 400
+    status, body = rig.get("query", query="up", engine="mimir")
+    assert (status, body["error"]) == (400, "'mimir' bad engine")

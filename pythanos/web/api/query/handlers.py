@@ -23,6 +23,7 @@ from pythanos.web.api.query.answers import QueryTimer, query_answer
 from pythanos.web.api.query.settings import (
     QuerySettings,
     engine_name,
+    explains,
     limit_time,
     lookback_ms,
     range_step_ms,
@@ -110,7 +111,7 @@ class QueryAPI:
     def _explained(
         self, request: Request, select: SelectOptions, query: InstantQuery | RangeQuery, times: QueryTimes
     ) -> Response:
-        if engine_name(request.args, self._settings) != "thanos":
+        if not explains(request.args):
             raise BadRequest("engine type must be 'thanos'")
         queryable, remotes = self._sources(request, select)
         plan = self._engine.explain(query.text, times, queryable.hidden_labels, remotes, query.lookback_ms)
@@ -144,8 +145,8 @@ class QueryAPI:
 
     def _measured(self, args: Args) -> tuple[bool, bool]:
         """Whether to analyze, and to count by steps. Raises BadRequest for an engine that there is not."""
-        is_thanos = engine_name(args, self._settings) == "thanos"
-        return wants_analysis(args) and is_thanos, wants_step_counts(args)
+        engine_name(args, self._settings)
+        return wants_analysis(args) and explains(args), wants_step_counts(args)
 
     @contextmanager
     def _evaluating(self, request: Request, run: QueryRun, timer: QueryTimer) -> Iterator[None]:

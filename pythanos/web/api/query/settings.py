@@ -93,6 +93,11 @@ def engine_name(args: Args, settings: QuerySettings) -> str:
     return engine
 
 
+def explains(args: Args) -> bool:
+    """Whether plans may be shown and measured: unless the request names the engine that cannot, in Thanos."""
+    return args.get("engine") != "prometheus"
+
+
 def wants_analysis(args: Args) -> bool:
     return args.get("analyze") in ("true", "1")
 
