@@ -49,6 +49,7 @@ cdef class HistogramReader:
     cdef Rows rows
     cdef list held
 
+    cdef int check(self, const int64_t[::1] rows) except -1
     cdef void _point(self, int64_t size) except *
 
 

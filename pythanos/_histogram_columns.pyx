@@ -99,6 +99,16 @@ cdef class HistogramReader:
         self.held = arrays
         self._point(size)
 
+    cdef int check(self, const int64_t[::1] rows) except -1:
+        """Raises IndexError unless each number is a row's."""
+        cdef int64_t i
+        cdef bint bad = False
+        for i in range(rows.shape[0]):
+            bad |= not 0 <= rows[i] < self.rows.size
+        if bad:
+            raise IndexError("row out of range")
+        return 0
+
     cdef void _point(self, int64_t size) except *:
         cdef Rows* r = &self.rows
         r.size = size

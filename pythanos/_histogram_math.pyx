@@ -32,16 +32,6 @@ cdef enum:
     FINEST = 8
 
 
-cdef int _check_rows(const int64_t[::1] rows, int64_t size) except -1:
-    cdef int64_t i
-    cdef bint bad = False
-    for i in range(rows.shape[0]):
-        bad |= not 0 <= rows[i] < size
-    if bad:
-        raise IndexError("row out of range")
-    return 0
-
-
 def add(a, const int64_t[::1] rows_a, b, const int64_t[::1] rows_b, *, bint subtract=False):
     """``a[rows_a] + b[rows_b]`` or their differences: (HistogramColumns of k compacted rows, flags uint8[k]).
 
@@ -57,8 +47,8 @@ def add(a, const int64_t[::1] rows_a, b, const int64_t[::1] rows_b, *, bint subt
     cdef bint good = True
     if rows_b.shape[0] != k:
         raise ValueError("rows of different lengths")
-    _check_rows(rows_a, left.rows.size)
-    _check_rows(rows_b, right.rows.size)
+    left.check(rows_a)
+    right.check(rows_b)
     out = np.zeros(k, np.uint8)
     cdef uint8_t[::1] flags = out
     memset(&sum, 0, sizeof(sum))
@@ -91,37 +81,19 @@ cdef object _finished(Sink* sink, bint good):
     return columns_of(sink)
 
 
+cdef enum Change:
+    MULTIPLY
+    DIVIDE
+    TRIM_UPPER
+    TRIM_LOWER
+
+
 def scale(columns, const int64_t[::1] rows, const double[::1] factor, *, bint divide=False):
     """Each row times (or by) its number: HistogramColumns of k rows, not compacted.
 
     A negative factor makes a gauge. Division by zero leaves no buckets and infinite counts.
     """
-    cdef HistogramReader reader = HistogramReader(columns)
-    cdef Value value
-    cdef Sink sink
-    cdef View v
-    cdef int64_t i, k = rows.shape[0]
-    cdef bint good = True
-    if factor.shape[0] != k:
-        raise ValueError("rows and factors of different lengths")
-    _check_rows(rows, reader.rows.size)
-    memset(&value, 0, sizeof(value))
-    memset(&sink, 0, sizeof(sink))
-    with nogil:
-        for i in range(k):
-            v = view_at(&reader.rows, rows[i])
-            good = set_value(&value, &v)
-            if not good:
-                break
-            if divide:
-                _divide(&value, factor[i])
-            else:
-                multiply(&value, factor[i])
-            good = put_value(&sink, &value)
-            if not good:
-                break
-    release_value(&value)
-    return _finished(&sink, good)
+    return _changed(columns, rows, factor, DIVIDE if divide else MULTIPLY)
 
 
 def trim(columns, const int64_t[::1] rows, const double[::1] limit, *, bint upper):
@@ -129,15 +101,20 @@ def trim(columns, const int64_t[::1] rows, const double[::1] limit, *, bint uppe
 
     Buckets that the limit lies in are interpolated, and the sum of what is left is estimated.
     """
+    return _changed(columns, rows, limit, TRIM_UPPER if upper else TRIM_LOWER)
+
+
+cdef object _changed(columns, const int64_t[::1] rows, const double[::1] number, Change change):
+    """Each row changed by its number."""
     cdef HistogramReader reader = HistogramReader(columns)
     cdef Value value
     cdef Sink sink
     cdef View v
     cdef int64_t i, k = rows.shape[0]
     cdef bint good = True
-    if limit.shape[0] != k:
-        raise ValueError("rows and limits of different lengths")
-    _check_rows(rows, reader.rows.size)
+    if number.shape[0] != k:
+        raise ValueError("rows and numbers of different lengths")
+    reader.check(rows)
     memset(&value, 0, sizeof(value))
     memset(&sink, 0, sizeof(sink))
     with nogil:
@@ -146,7 +123,12 @@ def trim(columns, const int64_t[::1] rows, const double[::1] limit, *, bint uppe
             good = set_value(&value, &v)
             if not good:
                 break
-            trim_value(&value, limit[i], upper)
+            if change == MULTIPLY:
+                multiply(&value, number[i])
+            elif change == DIVIDE:
+                _divide(&value, number[i])
+            else:
+                trim_value(&value, number[i], change == TRIM_UPPER)
             good = put_value(&sink, &value)
             if not good:
                 break
@@ -204,8 +186,8 @@ def equals(a, const int64_t[::1] rows_a, b, const int64_t[::1] rows_b):
     cdef View v, w
     if rows_b.shape[0] != k:
         raise ValueError("rows of different lengths")
-    _check_rows(rows_a, left.rows.size)
-    _check_rows(rows_b, right.rows.size)
+    left.check(rows_a)
+    right.check(rows_b)
     out = np.zeros(k, np.bool_)
     cdef uint8_t[::1] same = out.view(np.uint8)
     with nogil:

@@ -162,16 +162,6 @@ cdef double _variance(const View* h) noexcept nogil:
     return (variance + lost) / h.count
 
 
-cdef int _check_rows(const int64_t[::1] rows, int64_t size) except -1:
-    cdef int64_t i
-    cdef bint bad = False
-    for i in range(rows.shape[0]):
-        bad |= not 0 <= rows[i] < size
-    if bad:
-        raise IndexError("row out of range")
-    return 0
-
-
 def quantile(columns, const int64_t[::1] rows, const double[::1] q):
     """(float64[k], flags uint8[k]): the q[i]-quantile of row i; flags NAN_RESULT and NAN_SKEW.
 
@@ -182,7 +172,7 @@ def quantile(columns, const int64_t[::1] rows, const double[::1] q):
     cdef View h
     if q.shape[0] != k:
         raise ValueError("columns of different lengths")
-    _check_rows(rows, reader.rows.size)
+    reader.check(rows)
     out, marks = np.empty(k), np.zeros(k, np.uint8)
     cdef double[::1] values = out
     cdef uint8_t[::1] flags = marks
@@ -200,7 +190,7 @@ def fraction(columns, const int64_t[::1] rows, const double[::1] lower, const do
     cdef View h
     if lower.shape[0] != k or upper.shape[0] != k:
         raise ValueError("columns of different lengths")
-    _check_rows(rows, reader.rows.size)
+    reader.check(rows)
     out, marks = np.empty(k), np.zeros(k, np.uint8)
     cdef double[::1] values = out
     cdef uint8_t[::1] flags = marks
@@ -216,7 +206,7 @@ def spread(columns, const int64_t[::1] rows):
     cdef HistogramReader reader = HistogramReader(columns)
     cdef int64_t i, k = rows.shape[0]
     cdef View h
-    _check_rows(rows, reader.rows.size)
+    reader.check(rows)
     out = np.empty(k)
     cdef double[::1] values = out
     with nogil:
