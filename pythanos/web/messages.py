@@ -16,6 +16,10 @@ from pythanos.errors import BadRequest
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 _FORM = "application/x-www-form-urlencoded"
+_MULTIPART = "multipart/form-data"
+_BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
+_PART_NAME = re.compile(rb'(?im)^content-disposition:[^\r\n]*;[ \t]*name="([^"\r\n]*)"')
+_FILE_NAME = re.compile(rb"(?im)^content-disposition:[^\r\n]*;[ \t]*filename")
 
 
 class Args:
@@ -60,9 +64,12 @@ class Request:
         """The parameters, parsed when first asked for. Raises BadRequest."""
         if self._args is None:
             pairs: list[tuple[str, str]] = []
-            content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if self.method in ("POST", "PUT", "PATCH") and content_type == _FORM:
+            content_type = self.headers.get("content-type", "")
+            kind = content_type.partition(";")[0].strip().lower()
+            if self.method in ("POST", "PUT", "PATCH") and kind == _FORM:
                 pairs = parse_form(self.body)
+            elif self.method == "POST" and kind == _MULTIPART:
+                pairs = parse_multipart(content_type, self.body)
             self._args = Args(pairs + parse_form(self.query))
         return self._args
 
@@ -93,6 +100,24 @@ def parse_form(text: bytes) -> list[tuple[str, str]]:
             raise BadRequest("error parsing form values: invalid semicolon separator in query")
         name, _, value = part.partition(b"=")
         pairs.append((_unescape(name), _unescape(value)))
+    return pairs
+
+
+def parse_multipart(content_type: str, body: bytes) -> list[tuple[str, str]]:
+    """The fields of a form in parts (RFC 7578), as ``curl -F`` sends them; files are left out. Raises BadRequest."""
+    boundary = _BOUNDARY.search(content_type)
+    if boundary is None:
+        raise BadRequest("error parsing form values: no multipart boundary param in Content-Type")
+    delimiter = b"\r\n--" + (boundary[1] or boundary[2]).encode("latin-1")
+    pairs = []
+    parts = (b"\r\n" + body).split(delimiter)[1:]
+    if not parts or not parts[-1].startswith(b"--"):
+        raise BadRequest("error parsing form values: multipart: NextPart: EOF")
+    for part in parts[:-1]:
+        head, _, value = part.partition(b"\r\n\r\n")
+        name = _PART_NAME.search(head)
+        if name is not None and not _FILE_NAME.search(head):
+            pairs.append((name[1].decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")))
     return pairs
 
 

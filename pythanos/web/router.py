@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from pythanos.web.errors import MethodNotAllowed, NotFound
 from pythanos.web.messages import Handler
+
+_SLASHES = re.compile("/{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,20 @@ class Router:
                 self._exact.setdefault(route.pattern, []).append(route)
 
     def find(self, method: str, raw_path: str) -> Match:
-        """The route for a raw (still escaped) path. Raises NotFound, MethodNotAllowed."""
+        """The route for a raw (still escaped) path. Raises NotFound, MethodNotAllowed.
+
+        A path that leads nowhere is read without doubled slashes and the one at its end, which clients with a base URL
+        make. Go's servers send such clients elsewhere instead, which loses the body of a POST.
+        """
+        try:
+            return self._find(method, raw_path)
+        except NotFound:
+            tidy = _SLASHES.sub("/", raw_path).rstrip("/") or "/"
+            if tidy == raw_path:
+                raise
+            return self._find(method, tidy)
+
+    def _find(self, method: str, raw_path: str) -> Match:
         if self._outside is not None:
             if not raw_path.startswith(f"{self._prefix}/"):
                 return self._outside.find(method, raw_path)

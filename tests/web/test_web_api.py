@@ -125,6 +125,10 @@ def test_post_form():
     rig = QueryRig()
     form = {"Content_Type": "application/x-www-form-urlencoded"}
     got = rig.served.ask("/api/v1/query", "POST", b"query=vector(1)&time=5", **form)
+    parts = b'--x\r\nContent-Disposition: form-data; name="query"\r\n\r\nvector(1)\r\n--x--'
+    content_type = "multipart/form-data; boundary=x"
+    in_parts = rig.served.ask("/api/v1/query?time=5", "POST", parts, Content_Type=content_type)
+    assert in_parts.body == got.body
     assert json.loads(got.body)["data"]["result"] == [{"metric": {}, "value": [5, "1"]}]
 
 
@@ -136,6 +140,7 @@ def test_post_form():
         ({"start": 2, "end": 1}, "end timestamp must not be before start time"),
         ({"step": 0}, "zero or negative query resolution step widths are not accepted. Try a positive integer"),
         ({"step": -1}, "zero or negative query resolution step widths are not accepted. Try a positive integer"),
+        ({"start": 0, "end": 2, "step": 0.0001}, re.compile("exceeded maximum resolution of 11,000 points")),
         ({"start": 0, "end": 11_001, "step": 1}, re.compile("exceeded maximum resolution of 11,000 points")),
         ({"engine": "mysql"}, "'mysql' bad engine"),
         ({"timeout": "soon"}, 'cannot parse "soon" to a valid duration'),

@@ -31,6 +31,7 @@ def test_expressions_are_formatted_and_parsed(method):
     )
     tree = {"type": "parenExpr", "expr": {"type": "numberLiteral", "val": "1"}}
     assert ask("parse_query", "(1)", method) == (200, {"status": "success", "data": tree})
+    assert list(ask("parse_query", "up", method)[1]["data"])[:3] == ["anchored", "matchers", "name"]
 
 
 @pytest.mark.parametrize("path", ["format_query", "parse_query"])

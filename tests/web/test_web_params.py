@@ -11,7 +11,7 @@ from pythanos.storeapi.requests import ShardInfo
 from pythanos.web.api import params
 from pythanos.web.api.labels import unescape_name
 from pythanos.web.api.query.settings import QuerySettings, dynamic_lookback_ms
-from pythanos.web.messages import Args, parse_form
+from pythanos.web.messages import Args, parse_form, parse_multipart
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ from pythanos.web.messages import Args, parse_form
         ("1700000000.1239", 1_700_000_000_124),
         ("-1.5", -1500),
         ("1e3", 1_000_000),
+        ("9223309901257000", 9_223_309_901_257_000_000),
         (".5", 500),
         ("2015-06-03T13:21:58.555Z", 1_433_337_718_555),
         ("2015-06-03T14:21:58.5559+01:00", 1_433_337_718_555),
@@ -45,7 +46,11 @@ def test_a_time_in_ms_survives_its_text(ms: int):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "foo", "NaN", "Inf", "1_000", " 1", "0x10", "1e400", "2015-06-03", "2015-13-03T00:00:00Z", "1\n"]
+    "text",
+    [
+        *("", "foo", "NaN", "Inf", "1_000", " 1", "0x10", "1e400", "2015-06-03", "2015-13-03T00:00:00Z", "1\n"),
+        *("9223372036854775", "-9223372036854775", "9223309901258000"),
+    ],
 )
 def test_times_that_are_none(text: str):
     """The message quotes what was given."""
@@ -189,3 +194,25 @@ def test_any_query_string_parses_or_is_refused(text: bytes):
     except BadRequest:
         return
     assert all(isinstance(name, str) and isinstance(value, str) for name, value in pairs)
+
+
+def test_forms_in_parts():
+    """What ``curl -F`` sends: fields with their bytes as they are; files are no parameters."""
+    body = (
+        b'preamble\r\n--x1\r\nContent-Disposition: form-data; name="query"\r\n\r\nup{a="\r\n"}\r\n'
+        b'--x1\r\ncontent-type: text/plain\r\ncontent-disposition: form-data; name="match[]"\r\n\r\n\xff\r\n'
+        b'--x1\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nno\r\n--x1--\r\n'
+    )
+    expected = [("query", 'up{a="\r\n"}'), ("match[]", "\udcff")]
+    assert parse_multipart("multipart/form-data; boundary=x1", body) == expected
+    assert parse_multipart('multipart/form-data; charset=utf-8; Boundary="x1"', body) == expected
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("multipart/form-data", b"--x--"), ("multipart/form-data; boundary=x", b""), ("a/b; boundary=x", b"--x\r\n\r\n1")],
+)
+def test_forms_in_parts_that_are_none(content_type: str, body: bytes):
+    """No boundary, or no end."""
+    with pytest.raises(BadRequest, match="error parsing form values"):
+        parse_multipart(content_type, body)

@@ -371,3 +371,15 @@ def test_what_is_not_below_the_prefix_is_found_where_it_is():
     for path in ("/api/v1/x", "/thanosapi/v1/x"):
         with pytest.raises(NotFound):
             router.find("GET", path)
+
+
+def test_slashes_too_many_do_not_hide_a_route():
+    """A base URL with a slash at its end makes ``//api/v1/x``; Go's servers redirect, which a POST does not survive."""
+    api = Route("/api/v1/x", lambda request: Response(), methods=("POST",))
+    router = Router([api, Route("/", lambda request: Response())], "/thanos")
+    for path in ("/thanos//api/v1/x", "/thanos/api/v1/x/", "//thanos/api//v1/x//"):
+        assert router.find("POST", path).route is api
+    assert router.find("GET", "/thanos/").route.pattern == "/"
+    for path in ("/thanos/api/v1", "//thanos/nope/", "//"):
+        with pytest.raises(NotFound):
+            router.find("POST", path)

@@ -37,8 +37,9 @@ def parse_time(text: str) -> int:
     """ms of a Unix time in seconds, or of an RFC 3339 time."""
     if _NUMBER.fullmatch(text):
         seconds = float(text)
-        fraction, whole = math.modf(seconds)
-        if abs(whole) <= _INT64_MAX / 1000:
+        # Beyond the ends of time, where Go's numbers wrap around, is no time.
+        if MIN_TIME_MS <= seconds * 1000 <= MAX_TIME_MS:
+            fraction, whole = math.modf(seconds)
             # Rounded to ms, then cut at ns, as Go's two conversions do it.
             rounded = _half_away(fraction * 1000) / 1000
             return (int(whole) * 1_000_000_000 + int(rounded * 1e9)) // 1_000_000

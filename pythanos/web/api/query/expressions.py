@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pythanos.errors import BadRequest
+from pythanos.model.gojson import sort_keys
 from pythanos.promql.syntax.ast import Expr
 from pythanos.promql.syntax.cursor import ParserOptions
 from pythanos.promql.syntax.parser import parse
@@ -32,7 +33,7 @@ class ExpressionsAPI:
 
     def parse(self, request: Request) -> Response:
         """The syntax tree of ``query``."""
-        return success(ast_json(self._parsed(request)))
+        return success(sort_keys(ast_json(self._parsed(request))))
 
     def _parsed(self, request: Request) -> Expr:
         try:
