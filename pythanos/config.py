@@ -24,6 +24,10 @@ T = TypeVar("T")
 OVERRIDE_SOURCE = "--set"
 _VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 _MSGSPEC_PATH = re.compile(r"^(?P<text>.*?)(?: - at `(?:key in )?\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_MSGSPEC_CHOICE = re.compile(r"Invalid enum value (.*)", re.DOTALL)
+# As many valid values as a line names even where one of them is near.
+_FEW = 5
+_PATH_STEP = re.compile(r"\.[^.\[]+|\[[^\]]*\]")
 _KIND = {"str": "a string", "int": "an integer", "float": "a number", "bool": "true or false", "null": "nothing"}
 _KIND |= {"object": "a mapping", "array": "a list"}
 _SECRET_NAME = re.compile(
@@ -117,7 +121,7 @@ def _decode_section(tree: Any, schema: Any, path: str, environment: Mapping[str,
     try:
         config = msgspec.convert(tree, schema, strict=True, dec_hook=_decode_unit)
     except msgspec.ValidationError as error:
-        key, hint = _explain(str(error))
+        key, hint = _explain(str(error), schema)
         raise ConfigError(_source(path, overridden, key), key, hint) from error
     return _with_files(config, schema, path, "", environment)
 
@@ -281,7 +285,7 @@ def _unknown_keys(tree: Any, schema: Any, path: str) -> Iterator[tuple[str, list
 
 
 def _alternatives(schema: Any) -> tuple[Any, ...]:
-    """The members of a union or an Annotated type; the type itself otherwise."""
+    """The members of a union or an Annotated type, the words of a Literal; the type itself otherwise."""
     if hasattr(schema, "__metadata__"):
         return _alternatives(schema.__origin__)
     origin = getattr(schema, "__origin__", None)
@@ -325,13 +329,38 @@ def _name_of(value: Any) -> str:
     return f"{type(value).__name__} {value!r}" if isinstance(value, int | float | bool) else type(value).__name__
 
 
-def _explain(message: str) -> tuple[str, str]:
-    """(dotted path, hint) of a msgspec error."""
+def _explain(message: str, schema: Any) -> tuple[str, str]:
+    """(dotted path, hint) of a msgspec error in a value of ``schema``."""
     found = _MSGSPEC_PATH.fullmatch(message)
     text, key = (found["text"], found["path"] or "") if found else (message, "")
+    wrong = _MSGSPEC_CHOICE.fullmatch(text)
+    if wrong:
+        return key.lstrip("."), _choice_hint(wrong[1], _choices(schema, _PATH_STEP.findall(key)))
     text = re.sub(r"`([a-z]+(?: \| [a-z]+)*)`", lambda kinds: _kinds(kinds[1]), text)
     text = re.sub(r"^Object missing required field (\S+)$", r"required key \1 is missing", text.replace("`", ""))
     return key.lstrip("."), text[:1].lower() + text[1:]
+
+
+def _choices(schema: Any, steps: Sequence[str]) -> list[str]:
+    """The words that may stand at a path below ``schema``; its steps are ``.name``, ``[3]`` or ``[...]``."""
+    found: list[str] = []
+    for kind in _alternatives(schema):
+        if not steps:
+            found += [kind] if isinstance(kind, str) else []
+        elif steps[0].startswith("["):
+            members = [member for member in get_args(kind) if member is not ...]
+            found += _choices(members[-1], steps[1:]) if members else []
+        elif _is_struct(kind):
+            named = [field for field in msgspec.structs.fields(kind) if field.encode_name == steps[0][1:]]
+            found += [word for field in named for word in _choices(field.type, steps[1:])]
+    return found
+
+
+def _choice_hint(given: str, valid: Sequence[str]) -> str:
+    near = difflib.get_close_matches(given.strip("'"), valid, n=1, cutoff=0.6)
+    if near and len(valid) > _FEW:
+        return f"invalid value {given}; did you mean {near[0]}?"
+    return f"invalid value {given}; valid values are {', '.join(word or repr(word) for word in valid)}"
 
 
 def _kinds(names: str) -> str:

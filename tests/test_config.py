@@ -1,6 +1,7 @@
 """The configuration reader: what it accepts, and the one line it says about everything else."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -21,6 +22,10 @@ class BucketSection(config.Section):
     config: dict[str, object] = {}  # noqa: RUF012 - msgspec copies it
 
 
+class Mode(config.Section):
+    mode: Literal["on", "off"] | None = None
+
+
 class Server(config.Section):
     http_address: str = "0.0.0.0:10902"
     cache: Cache = Cache()
@@ -32,6 +37,10 @@ class Server(config.Section):
     ratio: float = 0.9
     concurrency: int = 20
     min_time: str = ""
+    mode: Literal["local", "far", ""] = ""
+    features: tuple[Literal["histograms", "exemplars", "limits", "a", "b", "c"], ...] = ()
+    levels: dict[str, Literal["info", "warn"]] = {}  # noqa: RUF012
+    fallbacks: list[Mode] = []  # noqa: RUF012
     objstore: config.FileOrContent[BucketSection] = config.FileOrContent()
 
     def __post_init__(self) -> None:
@@ -88,6 +97,10 @@ def test_a_time_stays_a_string():
         ("cache: {max_size: [1]}", "server.yaml: cache.max_size: expected a size such as 250MB, got list"),
         ("cache: {password: 5}", "server.yaml: cache.password: expected a string, got int"),
         ("cache: {ttl: 1s, ttl: 2s}", "server.yaml: cache.ttl: given twice, again in line 1"),
+        ("mode: near", "server.yaml: mode: invalid value 'near'; valid values are local, far, ''"),
+        ("features: [a, limit]", "server.yaml: features[1]: invalid value 'limit'; did you mean limits?"),
+        ("levels: {x.y: w}", "server.yaml: levels[...]: invalid value 'w'; valid values are info, warn"),
+        ("fallbacks: [{mode: o}]", "server.yaml: fallbacks[0].mode: invalid value 'o'; valid values are on, off"),
         ("- a", "server.yaml: expected a mapping, got a list"),
         ("min_time: $(NOWHERE)", "server.yaml: min_time: environment variable NOWHERE is not set"),
     ],
