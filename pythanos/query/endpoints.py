@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pythanos.context import RequestContext
-from pythanos.errors import ConfigError, PythanosError
+from pythanos.errors import ConfigError, EndpointUnavailable, PythanosError, QueryTimeout
 from pythanos.model.matchers import quote
 from pythanos.model.timerange import MAX_TIME_MS, MIN_TIME_MS
 from pythanos.query.distributed.requests import QueryClient
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 # Of these no two may have the same external labels, or their blocks in the bucket cannot be told apart.
 PRODUCERS = ("sidecar", "rule")
+# How long the first round tries to connect to what refuses connections.
+FIRST_PATIENCE_SECONDS = 2.0
 ANYTHING = StoreInfo((), MIN_TIME_MS, MAX_TIME_MS)
 
 
@@ -44,8 +46,8 @@ class Announcement(Protocol):
 class EndpointClient(Store, Protocol):
     """A connection to one endpoint."""
 
-    def fetch_info(self, ctx: RequestContext) -> Announcement:
-        """Asks what the endpoint is, until the deadline of ``ctx``."""
+    def fetch_info(self, ctx: RequestContext, *, until_connected: bool = True) -> Announcement:
+        """Asks what the endpoint is, until the deadline of ``ctx``; or until the first try to connect has failed."""
 
     @property
     def promapi(self) -> PromAPI:
@@ -251,10 +253,13 @@ class EndpointSet:
             return None
         part = ctx.child(timeout_seconds=self._times.info_timeout_ms / 1000)
         try:
-            answer = known.client.fetch_info(part)
+            answer = self._announcement(known.client, part)
         except PythanosError as error:
-            log.warning("update of endpoint failed: getting metadata: %s: %s", known.spec.address, error)
-            return replace(known, last_error=str(error))
+            seconds = self._times.info_timeout_ms / 1000
+            silent = isinstance(error, QueryTimeout)
+            reason = f"no answer within {seconds:g}s" if silent else str(error).removeprefix(f"{spec.address}: ")
+            log.warning("update of endpoint failed: getting metadata: %s: %s", spec.address, reason)
+            return replace(known, last_error=reason)
         return replace(
             known,
             component=answer.component,
@@ -263,6 +268,18 @@ class EndpointSet:
             last_check_ms=self._now_ms(),
             last_error="",
         )
+
+    def _announcement(self, client: EndpointClient, ctx: RequestContext) -> Announcement:
+        """What an endpoint answers, if it can be reached in time. Nobody is ready before the first round ends: in it,
+        what refuses connections is tried again for a moment only."""
+        try:
+            return client.fetch_info(ctx, until_connected=False)
+        except EndpointUnavailable as unreachable:
+            patience = None if self._updated else FIRST_PATIENCE_SECONDS
+            try:
+                return client.fetch_info(ctx.child(timeout_seconds=patience))
+            except QueryTimeout:
+                raise unreachable from None
 
     def _stays(self, known: _Known, now: int) -> bool:
         if known.spec.strict or not known.last_error:

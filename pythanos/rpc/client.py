@@ -77,13 +77,16 @@ class RemoteStore:
     def info(self) -> StoreInfo:
         return self._announced
 
-    def fetch_info(self, ctx: RequestContext) -> EndpointInfo:
-        """Asks the endpoint what it is, waiting to connect until the deadline. Raises as ``error_of`` tells."""
+    def fetch_info(self, ctx: RequestContext, *, until_connected: bool = True) -> EndpointInfo:
+        """Asks the endpoint what it is. Raises as ``error_of`` tells.
+
+        ``until_connected``: go on trying to connect until the deadline; else what refuses connections fails at once.
+        """
         try:
             answer = self._info(
                 info_pb2.InfoRequest(),
                 timeout=ctx.remaining_seconds(),
-                wait_for_ready=True,
+                wait_for_ready=until_connected,
                 metadata=metadata_of(ctx),
             )
         except grpc.RpcError as error:

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pythanos.context import RequestContext
-from pythanos.errors import ConfigError, EndpointUnavailable, QueryCanceled
+from pythanos.errors import ConfigError, EndpointUnavailable, QueryCanceled, QueryTimeout
 from pythanos.query.endpoint_metrics import EndpointMetrics, EndpointNode
 from pythanos.query.endpoints import EndpointSet, EndpointSpec, EndpointTimes, label_sets_text
 from pythanos.storeapi.store import StoreInfo
@@ -36,8 +36,10 @@ class Client(FakeStore):
     def is_outdated(self):
         return self.outdated
 
-    def fetch_info(self, ctx):
+    def fetch_info(self, ctx, *, until_connected=True):
         self.timeouts.append(ctx.remaining_seconds())
+        if until_connected and self.answer is DOWN:
+            raise QueryTimeout("query timed out")
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -105,6 +107,23 @@ def test_a_new_endpoint_that_does_not_answer_is_left_out():
     assert fleet.clients["a"].disconnected == 1
     fleet.answers["a"] = SIDECAR
     assert fleet.update() == ["a"]
+
+
+def test_the_first_round_does_not_wait_long_for_what_refuses_connections():
+    """QU-7: nobody is ready before it ends. Later rounds try until the timeout, and the reason is the refusal."""
+    fleet = Fleet(a=DOWN, b=SIDECAR)
+    assert fleet.update(EndpointSpec("a", strict=True), "b") == ["a", "b"]
+    first, again = fleet.clients["a"].timeouts
+    assert again <= 2 < first
+    fleet.update()
+    assert fleet.clients["a"].timeouts[-1] > 4
+    assert fleet.set.statuses()[0].last_error == "connection refused"
+
+
+def test_an_endpoint_that_is_silent_is_said_to_be():
+    fleet = Fleet(a=QueryTimeout("query timed out"))
+    fleet.update(EndpointSpec("a", strict=True))
+    assert fleet.set.statuses()[0].last_error == "no answer within 5s"
 
 
 def test_a_known_endpoint_that_fails_is_listed_but_not_asked_and_forgotten_later():

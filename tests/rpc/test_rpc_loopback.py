@@ -224,6 +224,8 @@ def test_an_endpoint_that_is_not_there_is_unavailable():
     nobody = RemoteStore("127.0.0.1:1")
     with pytest.raises(EndpointUnavailable, match="Unavailable"):
         list(nobody.series(ctx(), REQUEST))
+    with pytest.raises(EndpointUnavailable, match="refused"):
+        nobody.fetch_info(ctx(), until_connected=False)
     nobody.close()
 
 
