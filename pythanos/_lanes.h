@@ -33,17 +33,6 @@ static inline double pt_absent_value(void) {
     return x;
 }
 
-/* out[k] = how many of the n rising times are at most first + k * step. Branches, not moves: scrapes are regular enough
- * to be predicted, and a move would chain the loads of all steps. */
-static inline void pt_count_until(
-    const int64_t* t, int32_t n, int64_t first, int64_t step, int64_t steps, int32_t* out) {
-    int32_t at = 0;
-    for (int64_t k = 0; k < steps; k++, first += step) {
-        while (at < n && t[at] <= first) at++;
-        out[k] = at;
-    }
-}
-
 /* Neumaier's form of Kahan's sum, with the compensation dropped at an overflow, as Prometheus adds. */
 static inline void pt_kahan(double x, double* sum, double* comp) {
     const double s = *sum, t = s + x;
@@ -206,6 +195,23 @@ static inline void pt_trend_windows(
     PT_CALL(pt_trend_windows, t, v, lo, hi, steps, now, now_step, ahead, out);
 }
 static inline void pt_rate_windows(const pt_rate* r, double* out) { PT_CALL(pt_rate_windows, r, out); }
+/* out[k] = how many of the n rising times are at most first + k * step. */
+static inline void pt_count_until(
+    const int64_t* t, int32_t n, int64_t first, int64_t step, int64_t steps, int32_t* out) {
+    PT_CALL(pt_count_until, t, n, first, step, steps, out);
+}
+static inline int64_t pt_window_sizes(const int32_t* lo, const int32_t* hi, int64_t steps) {
+    int64_t total = 0;
+    PT_CALL(pt_window_sizes, lo, hi, steps, &total);
+    return total;
+}
+static inline int64_t pt_newest(
+    const int64_t* t, const double* v, int32_t n, int64_t first, int64_t step, int64_t steps, int64_t lookback,
+    double* out) {
+    int64_t found = 0;
+    PT_CALL(pt_newest, t, v, n, first, step, steps, lookback, out, &found);
+    return found;
+}
 static inline int pt_has_drop(const double* v, int64_t n) {
     int found = 0;
     PT_CALL(pt_has_drop, v, n, &found);

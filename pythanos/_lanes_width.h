@@ -26,6 +26,8 @@
 typedef double vec __attribute__((vector_size(8 * PT_W), aligned(8), may_alias));
 typedef long long mask __attribute__((vector_size(8 * PT_W), aligned(8), may_alias));
 
+#include "_lanes_edges.h"
+
 /* Whether the windows begin at neighbouring samples, and the size of the smallest; 0 if there are fewer than PT_W. */
 static inline int32_t PT_NAME(pt_shape)(const int32_t* lo, const int32_t* hi, int lanes, int* dense) {
     int32_t least = hi[0] - lo[0];
@@ -169,12 +171,17 @@ typedef struct {
     mask first_time, last_time;
 } PT_NAME(pt_edges);
 
+/* Whether at[j] == at[0] + j in all lanes. */
+PT_TARGET static inline int PT_NAME(pt_neighbours)(const int32_t* at) {
+    int32_t apart = 0;
+    for (int j = 1; j < PT_W; j++) apart |= at[j] - at[0] - j;
+    return apart == 0;
+}
+
 PT_TARGET static inline void PT_NAME(pt_load_edges)(
     const int64_t* t, const double* v, int32_t n, const int32_t* lo, const int32_t* hi, int lanes,
     PT_NAME(pt_edges) * e) {
-    int dense = lanes == PT_W;
-    for (int j = 1; j < lanes; j++) dense &= (lo[j] == lo[0] + j) & (hi[j] == hi[0] + j);
-    if (dense && hi[0] > lo[0]) {
+    if (lanes == PT_W && hi[0] > lo[0] && PT_NAME(pt_neighbours)(lo) && PT_NAME(pt_neighbours)(hi)) {
         e->first = LOAD(v + lo[0]);
         e->last = LOAD(v + hi[0] - 1);
         e->first_time = *(const mask*)(t + lo[0]);
@@ -191,6 +198,31 @@ PT_TARGET static inline void PT_NAME(pt_load_edges)(
         e->last_time[j] = t[to];
         e->intervals[j] = (double)(hi[at] - 1 - lo[at]);
     }
+}
+
+/* Cuts the ways to the edges at half an interval where they are longer than 1.1 of them, and that to the start where a
+ * counter would be negative before.
+ *
+ * Divisions are the price of a window: both are left out where products, with a margin far above their rounding, say
+ * that nothing is cut. A product that is too small to be precise says nothing. */
+PT_TARGET static inline void PT_NAME(pt_cut_edges)(
+    const PT_NAME(pt_edges) * e, vec sampled, vec increase, int counter, vec* to_start, vec* to_end) {
+    const vec near = sampled * 1.0999;
+    vec start = *to_start;
+    if (PT_NAME(pt_any)((start * e->intervals >= near) | (*to_end * e->intervals >= near))) {
+        const vec average = sampled / e->intervals, threshold = average * 1.1, half = average / 2.0;
+        start = SELECT(start >= threshold, half, start);
+        *to_end = SELECT(*to_end >= threshold, half, *to_end);
+    }
+    if (counter) {
+        const mask clear = (mask)(e->first * sampled > start * increase * 1.0001) & (mask)(e->first * sampled > 1e-280);
+        if (PT_NAME(pt_any)(~clear & (mask)(increase > 0.0))) {
+            const vec zero_point = SELECT(e->first >= 0.0, sampled * (e->first / increase), start);
+            const vec to_zero = SELECT(increase > 0.0, zero_point, start);
+            start = SELECT(to_zero < start, to_zero, start);
+        }
+    }
+    *to_start = start;
 }
 
 /* rate, increase, delta: Prometheus' extrapolation to the edges of the range. */
@@ -211,14 +243,7 @@ PT_TARGET static void PT_NAME(pt_rate_windows)(const pt_rate* r, double* out) {
         vec to_end = __builtin_convertvector(end - e.last_time, vec);
         to_start = DIVIDE(to_start, 1000.0, 1 / 1000.0);
         to_end = DIVIDE(to_end, 1000.0, 1 / 1000.0);
-        const vec average = sampled / e.intervals, threshold = average * 1.1, half = average / 2.0;
-        to_start = SELECT(to_start >= threshold, half, to_start);
-        if (r->counter) {
-            const vec zero_point = SELECT(e.first >= 0.0, sampled * (e.first / increase), to_start);
-            const vec to_zero = SELECT(increase > 0.0, zero_point, to_start);
-            to_start = SELECT(to_zero < to_start, to_zero, to_start);
-        }
-        to_end = SELECT(to_end >= threshold, half, to_end);
+        PT_NAME(pt_cut_edges)(&e, sampled, increase, r->counter, &to_start, &to_end);
         const vec stretched = (sampled + to_start + to_end) / sampled;
         vec factor = SELECT(sampled != 0.0, stretched, one);
         if (r->range_seconds != 0) factor = DIVIDE(factor, r->range_seconds, per_second);

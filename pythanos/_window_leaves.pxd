@@ -28,6 +28,10 @@ cdef extern from "_lanes.h" nogil:
     bint has_stale "pt_has_stale"(const double* v, int64_t n) noexcept
     void count_until "pt_count_until"(
         const int64_t* t, int32_t n, int64_t first, int64_t step, int64_t steps, int32_t* out) noexcept
+    int64_t window_sizes "pt_window_sizes"(const int32_t* lo, const int32_t* hi, int64_t steps) noexcept
+    int64_t newest "pt_newest"(
+        const int64_t* t, const double* v, int32_t n, int64_t first, int64_t step, int64_t steps, int64_t lookback,
+        double* out) noexcept
     void kahan "pt_kahan"(double x, double* sum, double* comp) noexcept
     void sum_windows "pt_sum_windows"(const double*, const int32_t*, const int32_t*, int64_t, double*) noexcept
     void avg_windows "pt_avg_windows"(const double*, const int32_t*, const int32_t*, int64_t, double*) noexcept

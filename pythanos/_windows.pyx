@@ -16,8 +16,8 @@ from libc.stdlib cimport free, malloc
 
 from pythanos._window_leaves cimport (
     Scratch, Windows, absent, absent_value, avg_windows, count_until, force_width, has_stale, last_two, max_windows,
-    min_windows, ranked, rate, smooth, sum_windows, time_of_extreme, transitions, trend_windows,
-    variance_windows,
+    min_windows, newest, ranked, rate, smooth, sum_windows, time_of_extreme, transitions, trend_windows,
+    variance_windows, window_sizes,
 )
 from pythanos._window_starts cimport began_anew, started_rate
 
@@ -91,13 +91,14 @@ cdef void _bounds(const int64_t* t, int32_t n, const Windows* w, int64_t shift, 
 
 cdef void _count_samples(const Windows* w, const Scratch* s, int64_t* scanned, int64_t* read) noexcept nogil:
     cdef int64_t k
-    cdef int32_t begin
-    scanned[0] += s.hi[0] - s.lo[0]
+    scanned[0] += window_sizes(s.lo, s.hi, w.steps)
+    if w.range_ms >= w.end_step:
+        # No window begins behind the end of the one before it.
+        read[0] += s.hi[w.steps - 1] - s.lo[0]
+        return
     read[0] += s.hi[0] - s.lo[0]
     for k in range(1, w.steps):
-        begin = s.lo[k] if s.lo[k] > s.hi[k - 1] else s.hi[k - 1]
-        scanned[0] += s.hi[k] - s.lo[k]
-        read[0] += s.hi[k] - begin
+        read[0] += s.hi[k] - max(s.lo[k], s.hi[k - 1])
 
 
 cdef void _simple(
@@ -283,6 +284,23 @@ def range_rows(
     return scanned, read
 
 
+cdef int64_t _newest_times(
+    const int64_t* t, const double* v, int32_t n, int64_t first, int64_t step, int64_t steps, int64_t lookback, double* out
+) noexcept nogil:
+    """As `newest`, with the samples' times in seconds."""
+    cdef int64_t k, found = 0
+    cdef int32_t at = 0
+    for k in range(steps):
+        while at < n and t[at] <= first:
+            at += 1
+        out[k] = absent_value()
+        if at > 0 and t[at - 1] > first - lookback and not absent(v[at - 1]):
+            out[k] = <double>t[at - 1] / 1000
+            found += 1
+        first += step
+    return found
+
+
 def instant_rows(
     const int64_t[::1] start,
     const int64_t[::1] timestamps,
@@ -299,26 +317,24 @@ def instant_rows(
     A staleness marker found there means absence, and is copied as such. ``times``: the sample's time in seconds
     instead. Runs without the GIL.
     """
-    cdef int64_t i, k, end, found = 0, series = start.shape[0] - 1, steps = out.shape[1]
-    cdef int64_t at, stop
-    cdef double value
+    cdef int64_t i, found = 0, series = start.shape[0] - 1, steps = out.shape[1]
+    cdef int32_t n
+    cdef const double* v
+    cdef const int64_t* t
     if out.shape[0] != series or timestamps.shape[0] != values.shape[0]:
         raise ValueError("columns of different lengths")
     _longest(start, values.shape[0])
+    if series == 0 or steps == 0:
+        return 0
     with nogil:
         for i in range(series):
-            at = start[i]
-            stop = start[i + 1]
-            end = first_end
-            for k in range(steps):
-                while at < stop and timestamps[at] <= end:
-                    at += 1
-                value = absent_value()
-                if at > start[i] and timestamps[at - 1] > end - lookback_ms and not absent(values[at - 1]):
-                    value = <double>timestamps[at - 1] / 1000 if times else values[at - 1]
-                    found += 1
-                out[i, k] = value
-                end += end_step
+            t = &timestamps[0] + start[i]
+            v = &values[0] + start[i]
+            n = <int32_t>(start[i + 1] - start[i])
+            if times:
+                found += _newest_times(t, v, n, first_end, end_step, steps, lookback_ms, &out[i, 0])
+            else:
+                found += newest(t, v, n, first_end, end_step, steps, lookback_ms, &out[i, 0])
     return found
 
 
