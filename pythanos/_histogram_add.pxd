@@ -9,6 +9,8 @@ cdef enum:
     RESET_COLLISION = 4     # one hint says reset, the other says none
     NO_MEMORY = 64
 
+cdef bint has_buckets_of(const Value* h, const View* v) noexcept nogil
+cdef void add_alike(Value* h, const View* v) noexcept nogil
 cdef int add_value(Value* h, const View* other, bint subtract, bint compensated, Value* spare) noexcept nogil
 cdef void grown_zero_count(
     const View* h, const double* positive_lost, const double* negative_lost, double* threshold, double* count,

@@ -242,6 +242,32 @@ cdef inline void _accumulate(double x, bint subtract, bint compensated, double* 
         sum[0] += x
 
 
+cdef inline bint _has_side_of(const Side* s, const Buckets* b) noexcept nogil:
+    return s.size == b.size and (b.size == 0 or memcmp(s.index, b.index, b.size * sizeof(int32_t)) == 0)
+
+
+cdef bint has_buckets_of(const Value* h, const View* v) noexcept nogil:
+    """Whether both have the same buckets, zero bucket and bounds included."""
+    return (
+        h.schema == v.schema
+        and h.zero_threshold == v.zero_threshold
+        and same_bounds(h.bound_count, h.bounds, v.bound_count, v.bounds)
+        and _has_side_of(&h.positive, &v.positive)
+        and _has_side_of(&h.negative, &v.negative)
+    )
+
+
+cdef void add_alike(Value* h, const View* v) noexcept nogil:
+    """h += v, compensated, as ``add_value`` where both have the same buckets and none of them ends in the zero bucket."""
+    _merge_hint(h, v.hint)
+    if not is_custom(h.schema):
+        kahan(v.zero_count, &h.zero_count, &h.zero_lost)
+    kahan(v.count, &h.count, &h.count_lost)
+    kahan(v.sum, &h.sum, &h.sum_lost)
+    sum_row(v.positive.count, h.positive.count, h.positive.lost, v.positive.size)
+    sum_row(v.negative.count, h.negative.count, h.negative.lost, v.negative.size)
+
+
 cdef int add_value(Value* h, const View* other, bint subtract, bint compensated, Value* spare) noexcept nogil:
     """h += other or h -= other; compensated additions leave their remainders in the `lost` fields (see ``settle``).
 

@@ -22,6 +22,7 @@ cdef struct Rows:
     const int64_t* positive
     const int64_t* index_start      # of a layout; its positive buckets, then its negative ones
     const int32_t* index
+    const uint8_t* clear            # whether no bucket of a layout ends in the zero bucket
 
 
 cdef inline View view_at(const Rows* r, int64_t row) noexcept nogil:
@@ -41,6 +42,13 @@ cdef inline View view_at(const Rows* r, int64_t row) noexcept nogil:
         total - positive, index + r.positive[layout], buckets + positive
     )
     return v
+
+
+cdef inline bint has_layout_of(const Rows* r, int64_t row, int64_t other) noexcept nogil:
+    """Whether two rows have the very same layout and as many of its buckets."""
+    return r.layout[row] == r.layout[other] and (
+        r.bucket_start[row + 1] - r.bucket_start[row] == r.bucket_start[other + 1] - r.bucket_start[other]
+    )
 
 
 cdef class HistogramReader:
@@ -70,7 +78,7 @@ cdef struct Sink:
 
 
 cdef bint put_view(Sink* sink, const View* v) noexcept nogil
-cdef bint put_growth(Sink* sink, const View* last, const View* first, double factor, bint compacting) noexcept nogil
+cdef bint put_growth(Sink* sink, const View* last, const View* first, double factor) noexcept nogil
 cdef bint put_value(Sink* sink, const Value* h) noexcept nogil
 cdef bint put_nothing(Sink* sink) noexcept nogil
 cdef object columns_of(Sink* sink)

@@ -10,7 +10,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from pythanos._arena cimport append, intern_bytes, release, release_interner, reserve, seal
 from pythanos._hash cimport xxh64
-from pythanos._histogram_value cimport CUSTOM, GAUGE, Buckets, Value, View, view_of
+from pythanos._histogram_value cimport CUSTOM, GAUGE, Buckets, Value, View, exponential_bound, view_of
 
 from pythanos.errors import CorruptData
 from pythanos.model.histogram import HistogramColumns, HistogramLayouts
@@ -67,6 +67,21 @@ cdef bint _rows_fit(
     return True
 
 
+cdef void _find_clear(const Rows* r, uint8_t[::1] clear) noexcept nogil:
+    """Which layouts have no bucket that ends in the zero bucket: of a side, the first ends lowest."""
+    cdef int64_t i, first, middle, end
+    cdef double threshold
+    for i in range(clear.shape[0]):
+        first, end, threshold = r.index_start[i], r.index_start[i + 1], r.zero_threshold[i]
+        middle = first + r.positive[i]
+        clear[i] = first <= middle <= end and (
+            r.schema[i] == CUSTOM or not threshold > 0 or (
+                (first == middle or exponential_bound(r.index[first], r.schema[i]) > threshold)
+                and (middle == end or exponential_bound(r.index[middle], r.schema[i]) > threshold)
+            )
+        )
+
+
 cdef class HistogramReader:
     def __init__(self, columns, *, bint any_schema=False):
         """Raises CorruptData for columns that contradict themselves, or whose schemas PromQL does not know."""
@@ -86,7 +101,7 @@ cdef class HistogramReader:
                 (columns.reset_hint, np.uint8), (columns.layout, np.int32), (columns.bucket_start, np.int64),
                 (columns.buckets, np.float64), (schema, np.int32), (layouts.zero_threshold, np.float64),
                 (layouts.bound_start, np.int64), (layouts.bounds, np.float64), (layouts.positive_buckets, np.int64),
-                (index_start, np.int64), (index, np.int32),
+                (index_start, np.int64), (index, np.int32), (np.empty(len(layouts), np.uint8), np.uint8),
             )
         ]
         cdef int64_t size = len(columns)
@@ -98,6 +113,7 @@ cdef class HistogramReader:
             raise CorruptData("native histogram", 0, "spans and buckets do not fit")
         self.held = arrays
         self._point(size)
+        _find_clear(&self.rows, arrays[14])
 
     cdef int check(self, const int64_t[::1] rows) except -1:
         """Raises IndexError unless each number is a row's."""
@@ -120,6 +136,7 @@ cdef class HistogramReader:
         r.bound_start, r.bounds = <const int64_t*>_at(self.held[9]), <const double*>_at(self.held[10])
         r.positive = <const int64_t*>_at(self.held[11])
         r.index_start, r.index = <const int64_t*>_at(self.held[12]), <const int32_t*>_at(self.held[13])
+        r.clear = <const uint8_t*>_at(self.held[14])
 
 
 cdef const void* _at(array) except? NULL:
@@ -204,15 +221,11 @@ cdef bint put_view(Sink* sink, const View* v) noexcept nogil:
 
 
 cdef int64_t _put_side(
-    const Buckets* last, const Buckets* first, double factor, bint compacting, double* out, int32_t* index
+    const Buckets* last, const Buckets* first, double factor, double* out, int32_t* index
 ) noexcept nogil:
-    """(last - first) * factor of each bucket, or of those that differ; returns how many."""
+    """(last - first) * factor of each bucket that differs; returns how many do."""
     cdef int64_t i, kept = 0
     cdef double grown
-    if not compacting:
-        for i in range(last.size):
-            out[i] = (last.count[i] - first.count[i]) * factor
-        return last.size
     for i in range(last.size):
         grown = last.count[i] - first.count[i]
         out[kept] = grown * factor
@@ -221,7 +234,7 @@ cdef int64_t _put_side(
     return kept
 
 
-cdef bint put_growth(Sink* sink, const View* last, const View* first, double factor, bint compacting) noexcept nogil:
+cdef bint put_growth(Sink* sink, const View* last, const View* first, double factor) noexcept nogil:
     """Appends (last - first) * factor, a gauge, of two histograms of one layout; False where memory is short."""
     cdef int64_t total = last.positive.size + last.negative.size, ups, downs, layout
     cdef double* out = _room(sink, total)
@@ -230,12 +243,9 @@ cdef bint put_growth(Sink* sink, const View* last, const View* first, double fac
     if out == NULL or not reserve(&sink.numbers, (total + 1) * <int64_t>sizeof(int32_t)):
         return False
     index = <int32_t*>sink.numbers.data
-    ups = _put_side(&last.positive, &first.positive, factor, compacting, out, index)
-    downs = _put_side(&last.negative, &first.negative, factor, compacting, out + ups, index + ups)
-    if compacting:
-        layout = _layout_of(sink, last, index, ups, index + ups, downs)
-    else:
-        layout = _layout_of(sink, last, last.positive.index, ups, last.negative.index, downs)
+    ups = _put_side(&last.positive, &first.positive, factor, out, index)
+    downs = _put_side(&last.negative, &first.negative, factor, out + ups, index + ups)
+    layout = _layout_of(sink, last, index, ups, index + ups, downs)
     return layout >= 0 and _put_row(
         sink, layout, GAUGE, (last.count - first.count) * factor, (last.zero_count - first.zero_count) * factor,
         (last.sum - first.sum) * factor, ups + downs,

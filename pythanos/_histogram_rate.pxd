@@ -6,11 +6,11 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t
 
 from pythanos._histogram_accumulate cimport Running
 from pythanos._histogram_add cimport INCOMPATIBLE, NO_MEMORY, RECONCILED, add_value
-from pythanos._histogram_columns cimport Rows, Sink, view_at
+from pythanos._histogram_columns cimport Rows, Sink, has_layout_of, view_at
 from pythanos._histogram_reset cimport was_reset
 from pythanos._histogram_value cimport (
-    COUNTER_RESET, GAUGE, Value, View, compact_value, divide, is_custom, multiply, reduce_value, set_empty, set_value,
-    view_of,
+    COUNTER_RESET, GAUGE, NOT_COUNTER_RESET, Value, View, compact_value, divide, is_custom, multiply, reduce_value,
+    set_empty, set_value, view_of,
 )
 from pythanos._window_starts cimport began_anew
 
@@ -43,6 +43,7 @@ cdef struct Train:
     int64_t* starts
     int64_t* worth          # [j]: as how many samples those before j count
     uint8_t* reset
+    int64_t* since          # [j]: from where on up to j nothing but counts has changed, behind j where that is not known
     bint gauges         # whether any is a gauge
     bint resets         # whether any was reset
     bint uniform        # whether all have one layout
@@ -56,7 +57,6 @@ cdef struct Work:
     Running running
     Sink sink
     uint16_t said
-    bint loose          # empty buckets may stay in results
 
 
 cdef inline View member(const Train* s, int64_t j) noexcept nogil:
@@ -68,18 +68,28 @@ cdef inline bint started_anew(const Train* s, int64_t j) noexcept nogil:
 
 
 cdef inline void find_resets(Train* s) noexcept nogil:
-    """Fills in reset, gauges, resets and uniform."""
-    cdef int64_t j
+    """Fills in reset, since, gauges, resets and uniform."""
+    cdef int64_t j, since = 0
+    cdef uint8_t hint
     cdef View before, now
+    cdef bint anew, alike
     s.gauges = s.resets = False
     s.uniform = True
     for j in range(s.size):
-        now = member(s, j)
-        s.reset[j] = j > 0 and (started_anew(s, j) or was_reset(&now, &before))
-        s.resets |= s.reset[j]
-        s.gauges |= now.hint == GAUGE
-        s.uniform &= j == 0 or s.rows.layout[s.row[j]] == s.rows.layout[s.row[j - 1]]
-        before = now
+        hint = s.rows.hint[s.row[j]]
+        anew = j > 0 and started_anew(s, j)
+        if j > 0 and not anew and hint != NOT_COUNTER_RESET:
+            now, before = member(s, j), member(s, j - 1)
+            anew = was_reset(&now, &before)
+        alike = j > 0 and has_layout_of(s.rows, s.row[j], s.row[j - 1])
+        if hint == GAUGE or s.starts != NULL or not s.rows.clear[s.rows.layout[s.row[j]]]:
+            since = j + 1
+        elif anew or not alike:
+            since = j
+        s.reset[j], s.since[j] = anew, since
+        s.resets |= anew
+        s.gauges |= hint == GAUGE
+        s.uniform &= j == 0 or alike
 
 
 cdef inline bint agrees(Train* s, int64_t lo, int64_t hi, bint custom, int* schema, Work* w) noexcept nogil:
@@ -200,15 +210,8 @@ cdef inline double growth_factor(
 
 
 cdef inline bint is_plain(const Train* s, int64_t lo, int64_t hi) noexcept nogil:
-    """Whether a window of counters is without resets, gauges, start times and changes of the layout."""
-    cdef int64_t j
-    if not s.uniform or s.gauges or s.starts != NULL or hi - lo < 2:
-        return False
-    if s.resets:
-        for j in range(lo + 1, hi):
-            if s.reset[j]:
-                return False
-    return True
+    """Whether a window is without resets, gauges, start times, changes of the layout, and buckets in the zero bucket."""
+    return hi - lo > 1 and s.since[hi - 1] <= lo
 
 
 cdef inline int histogram_rate(

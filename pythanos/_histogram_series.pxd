@@ -119,7 +119,7 @@ cdef inline void move_behind(const int64_t* times, int64_t size, int64_t limit, 
 cdef inline void* series_scratch(
     Floats* f, Train* h, int64_t floats, int64_t histograms, bint floats_started, bint started
 ) except NULL:
-    cdef int64_t words = 3 * floats + 5 * histograms + 1
+    cdef int64_t words = 3 * floats + 6 * histograms + 1
     cdef int64_t* block = <int64_t*>malloc(words * 8 + 64)
     if block == NULL:
         raise MemoryError
@@ -129,7 +129,8 @@ cdef inline void* series_scratch(
     h.times = block + 3 * floats
     h.row = h.times + histograms
     h.starts = h.row + histograms if started else NULL
-    h.worth = h.row + 2 * histograms
+    h.since = h.row + 2 * histograms
+    h.worth = h.row + 3 * histograms
     h.reset = <uint8_t*>(h.worth + histograms + 1)
     return block
 

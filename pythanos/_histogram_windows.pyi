@@ -29,5 +29,6 @@ def histogram_rows(
     range_ms: int,
     sizes: NDArray[np.int64],
     start_timestamps: NDArray[np.int64] | None = None,
-    loose: bool = False,
+    base: NDArray[np.int64] | None = None,
+    factor: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.int64], HistogramColumns, NDArray[np.uint16], int, int]: ...

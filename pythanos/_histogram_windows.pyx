@@ -6,7 +6,8 @@ are put right. Semantics: Prometheus 3.14, ``promql/functions.go``.
 
 # Design: per series, staleness markers are left out, resets or changes between neighbours are found once, and two
 # pointers a kind of sample move over the windows. A window's result is a row of new columns; that of first_over_time
-# and last_over_time refers to the row that came in.
+# and last_over_time refers to the row that came in. Most rates are the difference of two rows times a number, which is
+# left to a receiver that adds them up: it then reads and writes each bucket once.
 
 import numpy as np
 
@@ -40,6 +41,15 @@ MIXED, IGNORED = SAID_MIXED, SAID_IGNORED
 NOT_COUNTER, NOT_GAUGE = SAID_NOT_COUNTER, SAID_NOT_GAUGE
 MIXED_SCHEMAS, COLLISION, OVERLAP = SAID_MIXED_SCHEMAS, SAID_COLLISION, SAID_OVERLAP
 RECONCILED_ADD, RECONCILED_SUB, RECONCILED_AGG = SAID_RECONCILED_ADD, SAID_RECONCILED_SUB, SAID_RECONCILED_AGG
+
+# Where the result of a window goes; `base` is NULL where none may be left as the growth from one row to another.
+cdef struct Results:
+    double* value
+    int64_t* row
+    uint16_t* said
+    int64_t* base
+    double* factor
+    int64_t made            # the number of the first new row
 
 cdef int _difference(const Floats* f, Train* h, const Window* w, bint rate, Work* work, double* value) noexcept nogil:
     """irate or idelta: of the last two samples, whatever they are."""
@@ -87,19 +97,26 @@ cdef int _total(Train* h, const Window* w, bint mean, Work* work) noexcept nogil
     return GIVES_VALUE
 
 
-cdef bint _put_plain(Train* h, const Window* w, double seconds, Work* work) noexcept nogil:
+cdef bint _take_plain(Train* h, const Window* w, double seconds, Work* work, const Results* to) noexcept nogil:
     """rate or increase of a plain window; False where memory is short."""
-    cdef View first = member(h, w.hlo), last = member(h, w.hhi - 1)
-    cdef double factor = growth_factor(
-        h, w.hlo, w.hhi, w.begin, w.end, True, 0, first.count, last.count - first.count, seconds
-    )
-    return put_growth(&work.sink, &last, &first, factor, not work.loose)
+    cdef int64_t first_row = h.row[w.hlo], last_row = h.row[w.hhi - 1]
+    cdef double count = h.rows.count[first_row], grown = h.rows.count[last_row] - count
+    cdef double factor = growth_factor(h, w.hlo, w.hhi, w.begin, w.end, True, 0, count, grown, seconds)
+    cdef View first, last
+    if to.base != NULL:
+        to.row[0], to.base[0], to.factor[0] = last_row, first_row, factor
+        return True
+    first, last = member(h, w.hlo), member(h, w.hhi - 1)
+    to.row[0] = to.made + work.sink.size
+    return put_growth(&work.sink, &last, &first, factor)
 
 
 cdef bint _answer(
-    int function, const Floats* f, Train* h, const Window* w, double seconds, Work* work, double* value, int64_t* row
+    int function, const Floats* f, Train* h, const Window* w, double seconds, Work* work, const Results* to
 ) noexcept nogil:
     """The result of a window that holds histograms; False where memory is short."""
+    cdef double* value = to.value
+    cdef int64_t* row = to.row
     cdef bint floats = w.fhi > w.flo
     cdef int found = GIVES_NOTHING
     if function == COUNT:
@@ -131,22 +148,21 @@ cdef bint _answer(
     elif function == SUM or function == AVG:
         found = _total(h, w, function == AVG, work)
     elif function != DELTA and is_plain(h, w.hlo, w.hhi):
-        row[0] = work.sink.size
-        return _put_plain(h, w, seconds if function == RATE else 0, work)
+        return _take_plain(h, w, seconds if function == RATE else 0, work, to)
     else:
         found = histogram_rate(
             h, w.hlo, w.hhi, w.begin, w.end, function != DELTA, seconds if function == RATE else 0, work
         )
     if found == GIVES_VALUE:
-        row[0] = work.sink.size
+        row[0] = to.made + work.sink.size
         if not put_value(&work.sink, &work.running.value if function == SUM or function == AVG else &work.sum):
             return False
     return found != LACKS_MEMORY
 
 
 cdef bint _series(
-    int function, const Floats* f, Train* h, const Windows* windows, Work* work, double* out, int64_t* row,
-    uint16_t* said, int64_t* scanned, int64_t* read,
+    int function, const Floats* f, Train* h, const Windows* windows, Work* work, Results to, int64_t* scanned,
+    int64_t* read,
 ) noexcept nogil:
     """One row of results. `scanned` and `read` count the samples that histograms are worth."""
     cdef Window w
@@ -169,9 +185,15 @@ cdef bint _series(
             read[0] += h.worth[w.hhi] - h.worth[max(w.hlo, seen)]
             seen = max(seen, w.hhi)
             work.said = 0
-            if not _answer(function, f, h, &w, seconds, work, &out[k], &row[k]):
+            if not _answer(function, f, h, &w, seconds, work, &to):
                 return False
-            said[k] = work.said
+            to.said[0] = work.said
+        to.value += 1
+        to.row += 1
+        to.said += 1
+        if to.base != NULL:
+            to.base += 1
+            to.factor += 1
         w.end += windows.end_step
     return True
 
@@ -199,19 +221,24 @@ def histogram_rows(
     int64_t range_ms,
     const int64_t[::1] sizes,
     const int64_t[::1] start_timestamps=None,
-    bint loose=False,
+    int64_t[:, ::1] base=None,
+    double[:, ::1] factor=None,
 ):
     """Puts the windows of a range function right that hold native histograms.
 
     ``samples`` is the SampleBatch whose floats gave ``out`` (float64[n, steps], written to); its histograms are rows
     ``row`` (int64[h]) of ``columns`` at ``timestamps`` (int64[h] ms, rising in a series), cut into series by ``start``
     (int64[n + 1]). ``sizes`` int64: as how many samples each row of ``columns`` counts. ``start_timestamps`` int64[h]
-    where they are to be used; those of the floats are used if ``samples`` has them. ``loose``: results may hold empty buckets, for receivers that take them out.
+    where they are to be used; those of the floats are used if ``samples`` has them.
 
     Returns (row int64[n, steps], HistogramColumns, said uint16[n, steps], scanned, read): the histograms that the
     windows gave, -1 for none, in new columns or, of first_over_time and last_over_time, in ``columns``; what the
     windows have to say; what their histograms count as, in each window and once. Runs without the GIL. Raises
     CorruptData for columns that contradict themselves.
+
+    With ``base`` (int64[n, steps], all -1) and ``factor`` (float64[n, steps]), both written to, rates and increases may
+    be left to the receiver: ``(columns[row] - columns[base]) * factor`` where there is a base, the two of one layout
+    without a bucket that ends in the zero bucket; the new columns are then numbered behind ``columns``.
     """
     cdef HistogramReader reader = HistogramReader(columns)
     cdef const int64_t[::1] fstart = samples.start, ftimes = samples.timestamps, fstarts = samples.start_timestamps
@@ -221,8 +248,11 @@ def histogram_rows(
     cdef Train h
     cdef Work work
     cdef Windows w
-    cdef bint good = True, started = start_timestamps is not None
-    if out.shape[0] != n:
+    cdef Results to
+    cdef bint good = True, started = start_timestamps is not None, growing = base is not None
+    if out.shape[0] != n or growing and (
+        base.shape[0] != n or factor.shape[0] != n or base.shape[1] != out.shape[1] or factor.shape[1] != out.shape[1]
+    ):
         raise ValueError("columns of different lengths")
     check_columns(fstart, ftimes, fvalues, fstarts, start, timestamps, row, start_timestamps, sizes, reader.rows.size)
     w.steps, w.first_end, w.end_step, w.range_ms = out.shape[1], first_end, end_step, range_ms
@@ -232,7 +262,8 @@ def histogram_rows(
     if n == 0 or w.steps == 0:
         return rows, columns, marks, 0, 0
     memset(&work, 0, sizeof(work))
-    work.loose = loose
+    memset(&to, 0, sizeof(to))
+    to.made = reader.rows.size if growing else 0
     h.rows = &reader.rows
     cdef void* block = series_scratch(
         &f, &h, longest_series(fstart, ftimes.shape[0]), longest_series(start, row.shape[0]), fstarts is not None, started
@@ -243,9 +274,10 @@ def histogram_rows(
             if h.size == 0:
                 continue
             load_floats(&f, ftimes, fvalues, fstarts, fstart[i], fstart[i + 1])
-            good = _series(
-                function, &f, &h, &w, &work, &out[i, 0], &found[i, 0], &said[i, 0], &scanned, &read
-            )
+            to.value, to.row, to.said = &out[i, 0], &found[i, 0], &said[i, 0]
+            if growing:
+                to.base, to.factor = &base[i, 0], &factor[i, 0]
+            good = _series(function, &f, &h, &w, &work, to, &scanned, &read)
             if not good:
                 break
     free(block)

@@ -42,15 +42,30 @@ class Steps:
 
 
 @dataclass(slots=True)
+class Growth:
+    """Differences of histograms that are left to be calculated, which saves writing and reading them.
+
+    base int64[n, steps], factor float64[n, steps]: where there is a base, -1 elsewhere, what stands there is not
+    ``columns[row]`` but ``(columns[row] - columns[base]) * factor``, a gauge; the two rows have one layout.
+    """
+
+    base: NDArray[np.int64]
+    factor: NDArray[np.float64]
+
+
+@dataclass(slots=True)
 class HistogramRows:
     """The native histograms of a vector or matrix.
 
     ``row`` int64[n, steps]: which row of ``columns`` stands at a series and a step, -1 where none does. Where both a
     float and a histogram were possible only one is present.
+
+    growth: None, but in the blocks of a receiver that has asked for it.
     """
 
     row: NDArray[np.int64]
     columns: HistogramColumns
+    growth: Growth | None = None
 
 
 @dataclass(frozen=True, slots=True)

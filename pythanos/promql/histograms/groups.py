@@ -59,7 +59,11 @@ class GroupHistograms:
         there = histograms.row >= 0
         _rows.raise_groups(self.met.view(np.uint8), there.view(np.uint8), group)
         row = np.where(there & (self.first[group] != _FLOAT), histograms.row, -1)
-        self.sums.add(histograms.columns, row, group)
+        growth = histograms.growth
+        if growth is None:
+            self.sums.add(histograms.columns, row, group)
+        else:
+            self.sums.add(histograms.columns, row, group, growth.base, growth.factor)
 
     def finish(self, values: NDArray[np.float64]) -> tuple[HistogramRows | None, list[Annotation]]:
         """The histograms of the groups, and remarks. ``values`` (float64[groups, steps]) lose their mixed groups."""

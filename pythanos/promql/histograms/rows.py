@@ -13,21 +13,26 @@ from numpy.typing import NDArray
 
 from pythanos.model.histogram import HistogramColumns, concat_histograms, take_rows
 from pythanos.model.series import STALE_NAN_BITS
-from pythanos.promql.values import HistogramRows
+from pythanos.promql.values import Growth, HistogramRows
 
 # What Prometheus takes a histogram for: its own bytes and 8 for each span, bucket and bound, in samples of 16 bytes.
 _HISTOGRAM_BYTES = 176
 _SAMPLE_BYTES = 16
 
 
-def referred(row: NDArray[np.int64], columns: HistogramColumns) -> HistogramRows | None:
+def referred(row: NDArray[np.int64], columns: HistogramColumns, growth: Growth | None = None) -> HistogramRows | None:
     """The references ``row`` (int64[n, steps], taken over); None where there are none."""
-    return HistogramRows(row, columns) if row.size and row.max() >= 0 else None
+    return HistogramRows(row, columns, growth) if row.size and row.max() >= 0 else None
 
 
 def taken(histograms: HistogramRows | None, rows: NDArray[np.intp]) -> HistogramRows | None:
     """The references of some rows, copied."""
-    return None if histograms is None else referred(histograms.row[rows], histograms.columns)
+    if histograms is None:
+        return None
+    growth = histograms.growth
+    if growth is not None:
+        growth = Growth(growth.base[rows], growth.factor[rows])
+    return referred(histograms.row[rows], histograms.columns, growth)
 
 
 def compacted(histograms: HistogramRows | None) -> HistogramRows | None:
@@ -109,4 +114,6 @@ def nbytes(histograms: HistogramRows) -> int:
     """The bytes of the references and of the columns (layout tables, which many share, left out)."""
     columns = histograms.columns
     arrays = (columns.timestamps, columns.count, columns.zero_count, columns.sum, columns.buckets, columns.bucket_start)
-    return histograms.row.nbytes + columns.layout.nbytes + sum(array.nbytes for array in arrays)
+    growth = histograms.growth
+    references = histograms.row.nbytes + (0 if growth is None else growth.base.nbytes + growth.factor.nbytes)
+    return references + columns.layout.nbytes + sum(array.nbytes for array in arrays)

@@ -263,7 +263,7 @@ class OperatorBuilder:
     def _aggregate(self, node: Aggregate, steps: Steps) -> VectorOperator:
         operand = self.vector(node.expr, steps)
         if node.op in ("sum", "avg") and isinstance(operand, RangeOperator):
-            operand.loose = True
+            operand.growing = True
         if node.op in KINDS:
             return Aggregation(self.evaluation, node, operand)
         if node.op == "count_values" and isinstance(node.param, Text):

@@ -80,8 +80,8 @@ class RangeOperator:
         self.parameters: tuple[NDArray[np.float64], ...] = ()
         self.names = Names.GONE
         self.known_name = ""
-        # Set by a receiver that takes empty buckets out of histograms itself.
-        self.loose = False
+        # Set by a receiver that adds growths of histograms up itself.
+        self.growing = False
         self._hashes: list[NDArray[np.uint64]] = []
 
     def prepare(self) -> None:
@@ -143,7 +143,7 @@ class RangeOperator:
         quantile = self.function.kernel is Function.QUANTILE
         kernel, position = self.function.kernel, self.scalar_position if quantile else self.position
         results = histogram_windows(
-            kernel, samples, histograms, block.values, self.ends, self.range_ms, loose=self.loose
+            kernel, samples, histograms, block.values, self.ends, self.range_ms, growing=self.growing
         )
         block.histograms = results.histograms
         block.scanned += results.scanned

@@ -9,14 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _histogram_math, _histogram_windows, _labels
-from pythanos.model.histogram import COUNTER_RESET, NOT_COUNTER_RESET, UNKNOWN_RESET, HistogramColumns
+from pythanos._windows import Function
+from pythanos.model.histogram import (
+    COUNTER_RESET,
+    NOT_COUNTER_RESET,
+    UNKNOWN_RESET,
+    HistogramColumns,
+    concat_histograms,
+)
 from pythanos.model.series import STALE_NAN_BITS, LabelColumn, SampleBatch
 from pythanos.promql.annotations import Annotation, start_overlap
 from pythanos.promql.histograms import texts
 from pythanos.promql.histograms.instant import is_stale
 from pythanos.promql.histograms.rows import referred, sample_sizes
 from pythanos.promql.operators.operator import Block
-from pythanos.promql.values import HistogramRows, Steps
+from pythanos.promql.values import Growth, HistogramRows, Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +97,17 @@ def histogram_windows(
     ends: Steps,
     range_ms: int,
     *,
-    loose: bool = False,
+    growing: bool = False,
 ) -> WindowResults:
     """A range function over windows that may hold histograms.
 
     values: float64[n, steps], what the floats of ``samples`` gave; changed where histograms matter. Start timestamps of
-    ``samples`` are used if there are any. loose: empty buckets may stay, which is faster.
+    ``samples`` are used if there are any. growing: rates and increases may come as a Growth.
     """
-    row, columns, said, scanned, read = _histogram_windows.histogram_rows(
+    growth = None
+    if growing and kernel in (Function.RATE, Function.INCREASE):
+        growth = Growth(np.full(values.shape, -1, np.int64), np.empty(values.shape))
+    row, made, said, scanned, read = _histogram_windows.histogram_rows(
         kernel,
         samples,
         histograms.columns,
@@ -110,9 +120,13 @@ def histogram_windows(
         range_ms=range_ms,
         sizes=sample_sizes(histograms.columns),
         start_timestamps=histograms.start_timestamps,
-        loose=loose,
+        base=None if growth is None else growth.base,
+        factor=None if growth is None else growth.factor,
     )
-    return WindowResults(referred(row, columns), said, scanned, read)
+    columns = made
+    if growth is not None:
+        columns = concat_histograms([histograms.columns, made]) if len(made) else histograms.columns
+    return WindowResults(referred(row, columns, growth), said, scanned, read)
 
 
 def window_remarks(said: NDArray[np.uint16], labels: LabelColumn, position: int) -> list[Annotation]:
