@@ -9,32 +9,42 @@ row numbers that travel with their timestamps.
 
 import numpy as np
 
-from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
-from pythanos._arena cimport Growing, append, release, seal
+from pythanos._arena cimport Growing, release, seal
+from pythanos._batches cimport BatchColumns, Source
 from pythanos._chunk_faults cimport chunk_fault
 from pythanos._chunks cimport count_float_chunk, decode_float_chunk
-from pythanos._batches cimport BatchColumns, Source
 from pythanos._replicas cimport (
     FALLING,
     NO_COUNTER,
     RISING,
     Counter,
     Samples,
-    append_samples,
     fold_chain,
     fold_penalty,
-    is_number,
-    put,
     refs,
     release_samples,
     room,
-    shift,
     starts,
     times,
     values,
+)
+from pythanos._sample_order cimport cut, lift_part, make_rise, sum_resets
+from pythanos._series_parts cimport (
+    C_CHAIN,
+    C_COUNTER,
+    C_NAIVE,
+    C_XOR2,
+    FAULT_ABSENT,
+    FAULT_MEMORY,
+    FAULT_UNALIGNED,
+    NO_FAULT,
+    Part,
+    choose,
+    deal,
+    holds_histograms,
 )
 
 from pythanos._chunks import decode_chunks
@@ -48,101 +58,15 @@ NAIVE, PENALTY, CHAIN = range(3)
 # Beside the kinds of model.resolution: the quotient of SUM and COUNT.
 AVERAGE = 6
 
-cdef enum:
-    C_RAW = 0
-    C_COUNT = 1
-    C_SUM = 2
-    C_COUNTER = 5
-    C_AVERAGE = 6
-    C_NAIVE = 0
-    C_PENALTY = 1
-    C_CHAIN = 2
-    C_XOR2 = 4
-
-cdef enum Fault:
-    NO_FAULT = 0
-    FAULT_MEMORY = -100
-    FAULT_ABSENT = -101         # a chunk has neither the aggregate nor raw samples
-    FAULT_UNALIGNED = -102      # sum and count do not have the same timestamps
-
-
-cdef struct Part:
-    # The chosen chunk row of one AggrChunk, and for averages that of its count (-1: none).
-    int64_t mint
-    int64_t maxt
-    int64_t row
-    int64_t count
-    int64_t replica
-
-
-cdef struct Job:
-    const Source* source
-    const Part* parts
-    const int64_t* histogram_start  # of every chunk row; NULL where the batch has no histograms
-    const int64_t* histogram_t
-    const int64_t* histogram_st
-    int64_t mint
-    int64_t maxt
-    int aggregate
-    int algorithm
-    bint counter
-    Samples out
-    Samples scratch[3]
-    Samples divisor
-    int64_t fault
-    int64_t fault_row
-    int64_t fault_at
-
-
-cdef inline bint _holds_histograms(uint8_t encoding) noexcept nogil:
-    return encoding == 2 or encoding == 3 or encoding == 5 or encoding == 6
-
-
-cdef int64_t _choose(const Source* source, int aggregate, Growing* parts, int64_t* part_start) noexcept nogil:
-    """Fills `parts` and int64[n + 1] `part_start`; returns NO_FAULT, or a Fault with the series in part_start[0]."""
-    cdef Py_ssize_t i, at, end, row
-    cdef Part part
-    cdef int64_t wanted = C_SUM if aggregate == C_AVERAGE else aggregate
-    part.replica = 0
-    part_start[0] = 0
-    for i in range(source.rows.count):
-        at, end = source.chunk_start[i], source.chunk_start[i + 1]
-        while at < end:
-            part.mint, part.maxt = source.mint[at], source.maxt[at]
-            part.row = part.count = -1
-            row = at
-            while row < end and source.mint[row] == part.mint and source.maxt[row] == part.maxt and (
-                row == at or source.aggregate[row] > source.aggregate[row - 1]
-            ):
-                if source.aggregate[row] == wanted or (source.aggregate[row] == C_RAW and (
-                    part.row < 0 or aggregate == C_AVERAGE
-                )):
-                    # Raw comes first, and is what an average uses if it is there.
-                    if not (aggregate == C_AVERAGE and part.row >= 0 and source.aggregate[part.row] == C_RAW):
-                        part.row = row
-                elif aggregate == C_AVERAGE and source.aggregate[row] == C_COUNT:
-                    part.count = row
-                row += 1
-            if part.row < 0 or (aggregate == C_AVERAGE and source.aggregate[part.row] == C_SUM and part.count < 0):
-                part_start[0] = i
-                return FAULT_ABSENT
-            if source.aggregate[part.row] != C_SUM or aggregate != C_AVERAGE:
-                part.count = -1
-            if not append(parts, <uint8_t*>&part, sizeof(Part)):
-                return FAULT_MEMORY
-            at = row
-        part_start[i + 1] = parts.size // sizeof(Part)
-    return NO_FAULT
-
-
-cdef Py_ssize_t _announced(const Job* job, Py_ssize_t parts) noexcept nogil:
+cdef Py_ssize_t _announced(const Job* job) noexcept nogil:
     """The samples that the headers of the chosen float chunks announce."""
     cdef const Source* source = job.source
+    cdef const Part* parts = <const Part*>job.parts.data
     cdef Py_ssize_t i, total = 0
     cdef int64_t row, count
-    for i in range(parts):
-        row = job.parts[i].row
-        if not _holds_histograms(source.encoding[row]):
+    for i in range(job.parts.size // <Py_ssize_t>sizeof(Part)):
+        row = parts[i].row
+        if not holds_histograms(source.encoding[row]):
             count = count_float_chunk(source.rows.arena + source.offset[row], source.length[row], source.encoding[row])
             total += count if count > 0 else 0
     return total + 1
@@ -154,7 +78,7 @@ cdef bint _decode(Job* job, int64_t row, Samples* to) noexcept nogil:
     cdef const uint8_t* data = source.rows.arena + source.offset[row]
     cdef uint64_t length = source.length[row], at = 0
     cdef int64_t count, i
-    if _holds_histograms(source.encoding[row]):
+    if holds_histograms(source.encoding[row]):
         return _take_histograms(job, row, to)
     count = count_float_chunk(data, length, source.encoding[row])
     if count >= 0:
@@ -215,107 +139,6 @@ cdef bint _decode_part(Job* job, const Part* part, Samples* to) noexcept nogil:
     return True
 
 
-cdef void _make_rise(Samples* s, Py_ssize_t start, int64_t last_t) noexcept nogil:
-    """Removes samples from `start` on that are not later than the one before them; the first must be after last_t."""
-    cdef int64_t* t = times(s)
-    cdef Py_ssize_t i, kept = start
-    cdef uint64_t signs = 0
-    # A sign bit in t[i] - t[i - 1] - 1 means a step that is not forward; this form runs several samples at a time.
-    for i in range(start + 1, s.n):
-        signs |= <uint64_t>t[i] - <uint64_t>t[i - 1] - 1
-    if start >= s.n or (signs >> 63 == 0 and t[start] > last_t):
-        return
-    for i in range(start, s.n):
-        if t[i] > last_t:
-            last_t = t[i]
-            shift(s, kept, i, 1)
-            kept += 1
-    s.n = kept
-
-
-cdef void _sum_resets(Samples* s, Py_ssize_t start) noexcept nogil:
-    """Counter chunks, one after another, to totals that only rise, in place.
-
-    A sample at the time of the one before it says where the counter really stood at the end of its chunk. Markers and other NaN
-    are left out, samples that go back in time too; histograms pass.
-    """
-    cdef int64_t* t = times(s)
-    cdef double* v = values(s)
-    cdef Py_ssize_t i, kept = start
-    cdef bint any_sample = False, any_number = False
-    cdef int64_t last_t = 0
-    cdef double last = 0, total = 0, value
-    for i in range(start, s.n):
-        if s.with_ref and refs(s)[i] >= 0:
-            if any_sample and t[i] <= last_t:
-                continue
-            shift(s, kept, i, 1)
-        else:
-            value = v[i]
-            if value != value:
-                continue
-            if any_sample and t[i] <= last_t:
-                if t[i] == last_t:
-                    last = value
-                continue
-            total = value if not any_number else total + (value - last if value >= last else value)
-            any_number = True
-            last = value
-            shift(s, kept, i, 1)
-            v[kept] = total
-        any_sample = True
-        last_t = t[i]
-        kept += 1
-    s.n = kept
-
-
-cdef void _lift_part(Samples* s, Py_ssize_t start, Py_ssize_t part) noexcept nogil:
-    """Undoes a small fall where the chunks of two real replicas met in one virtual one: [start, part) and [part, n).
-
-    Over more than half a scrape interval a fall is a reset, as in `fold_penalty`.
-    """
-    cdef double* v = values(s)
-    cdef int64_t* t = times(s)
-    cdef double lift, last
-    cdef int64_t interval = INT64_MAX
-    cdef Py_ssize_t before = part - 1, i = part
-    while before >= start and not is_number(s, before):
-        before -= 1
-    while i < s.n and not is_number(s, i):
-        i += 1
-    if before < start or i >= s.n or not v[before] / 2 <= v[i] < v[before]:
-        return
-    if i + 1 < s.n:
-        interval = t[i + 1] - t[i]
-    elif before > start:
-        # The step before may be another such meeting.
-        interval = t[before] - t[before - 1]
-        if before > start + 1 and t[before - 1] - t[before - 2] > interval:
-            interval = t[before - 1] - t[before - 2]
-    if t[i] - t[before] > interval / 2:
-        return
-    lift = v[before] - v[i]
-    last = v[i]
-    for i in range(i, s.n):
-        if is_number(s, i):
-            if v[i] < last:
-                return
-            last = v[i]
-            v[i] += lift
-
-
-cdef void _cut(Samples* s, Py_ssize_t start, int64_t mint, int64_t maxt) noexcept nogil:
-    """Removes the samples from `start` on that are outside [mint, maxt]; they rise in time."""
-    cdef int64_t* t = times(s)
-    cdef Py_ssize_t first = start
-    while s.n > start and t[s.n - 1] > maxt:
-        s.n -= 1
-    while first < s.n and t[first] < mint:
-        first += 1
-    shift(s, start, first, s.n - first)
-    s.n -= first - start
-
-
 cdef bint _load(Job* job, const Part* parts, Py_ssize_t count, int64_t replica, bint summed, bint mixed, Samples* to) noexcept nogil:
     """Appends the samples of one replica, rising in time and inside the range; `mixed`: chunks may come from several scrapers."""
     cdef Py_ssize_t i, start = to.n, part
@@ -328,37 +151,17 @@ cdef bint _load(Job* job, const Part* parts, Py_ssize_t count, int64_t replica, 
         if not _decode_part(job, &parts[i], to):
             return False
         if not summed:
-            _make_rise(to, part, times(to)[part - 1] if part > start else INT64_MIN)
+            make_rise(to, part, times(to)[part - 1] if part > start else INT64_MIN)
             if mixed and part > start:
-                _lift_part(to, start, part)
+                lift_part(to, start, part)
     if summed:
-        _sum_resets(to, start)
-    _cut(to, start, job.mint, job.maxt)
+        sum_resets(to, start)
+    cut(to, start, job.mint, job.maxt)
     return True
 
 
-cdef int64_t _deal(Part* parts, Py_ssize_t count, Growing* ends) noexcept nogil:
-    """Deals overlapping parts to replicas, each to the first that ends before it; how many, or FAULT_MEMORY."""
-    cdef Py_ssize_t i, replica, replicas = 0
-    cdef int64_t* last
-    ends.size = 0
-    for i in range(count):
-        last = <int64_t*>ends.data
-        replica = 0
-        while replica < replicas and last[replica] >= parts[i].mint:
-            replica += 1
-        if replica == replicas:
-            if not append(ends, <uint8_t*>&parts[i].maxt, sizeof(int64_t)):
-                return FAULT_MEMORY
-            replicas += 1
-        else:
-            last[replica] = parts[i].maxt
-        parts[i].replica = replica
-    return replicas
-
-
-cdef bint _series(Job* job, Part* parts, Py_ssize_t count, Growing* ends) noexcept nogil:
-    """Appends the samples of one series to the output."""
+cdef bint _series(Job* job, Part* parts, Py_ssize_t count, Samples* to) noexcept nogil:
+    """Appends the samples of one series; False with `fault` set."""
     cdef Py_ssize_t i
     cdef int64_t replicas = 1, replica
     cdef bint overlap = False, summed = False, fine
@@ -371,12 +174,12 @@ cdef bint _series(Job* job, Part* parts, Py_ssize_t count, Growing* ends) noexce
         overlap |= i > 0 and parts[i].mint <= parts[i - 1].maxt
         summed |= job.aggregate == C_COUNTER and job.source.aggregate[parts[i].row] == C_COUNTER
     if overlap and job.algorithm != C_NAIVE:
-        replicas = _deal(parts, count, ends)
+        replicas = deal(parts, count, &job.ends)
         if replicas < 0:
             job.fault = replicas
             return False
     if replicas == 1:
-        return _load(job, parts, count, 0, summed, False, &job.out)
+        return _load(job, parts, count, 0, summed, False, to)
     counter = NO_COUNTER if not job.counter else (RISING if summed else FALLING)
     folded.n = 0
     if not _load(job, parts, count, 0, summed, counter == FALLING, folded):
@@ -385,7 +188,7 @@ cdef bint _series(Job* job, Part* parts, Py_ssize_t count, Growing* ends) noexce
         other.n = result.n = 0
         if not _load(job, parts, count, replica, summed, counter == FALLING, other):
             return False
-        target = &job.out if replica == replicas - 1 else result
+        target = to if replica == replicas - 1 else result
         fine = fold_chain(folded, other, target) if job.algorithm == C_CHAIN else fold_penalty(folded, other, target, counter)
         if not fine:
             job.fault = FAULT_MEMORY
@@ -394,77 +197,124 @@ cdef bint _series(Job* job, Part* parts, Py_ssize_t count, Growing* ends) noexce
     return True
 
 
-def decode_series(
-    batch, *, int64_t mint = INT64_MIN, int64_t maxt = INT64_MAX, int aggregate=RAW, int algorithm=PENALTY, bint counter=False,
-    str file="chunks",
-):
+cdef class SeriesDecoder:
     """The samples of a SeriesBatch whose label sets are distinct: each series decoded, its replicas made one.
 
     mint, maxt: ms, both inside; samples outside are left out. aggregate: a model.resolution kind or AVERAGE, of which raw
     samples take the place where a chunk has them. algorithm: NAIVE (chunks in order, what overlaps is skipped), PENALTY or CHAIN
-    (every sample, one per timestamp). counter: the values feed rate() or its like. Returns SampleBatch in the order of the batch,
-    possibly with empty series; it owns its arrays. Raises CorruptData. The GIL is released.
+    (every sample, one per timestamp). counter: the values feed rate() or its like. ``floats_only``: no chunk that is
+    to be decoded holds histograms. Raises CorruptData.
     """
-    cdef BatchColumns columns = BatchColumns(batch)
-    cdef Growing parts, ends
-    cdef Job job
-    cdef Py_ssize_t i, n = columns.source.rows.count
-    cdef int64_t fault
-    cdef const int64_t[::1] histogram_start, histogram_t, histogram_st
-    part_start, start = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
-    cdef int64_t[::1] part_starts = part_start, out_start = start
-    memset(&parts, 0, sizeof(Growing))
-    memset(&ends, 0, sizeof(Growing))
-    memset(&job, 0, sizeof(Job))
-    try:
-        with nogil:
-            fault = _choose(&columns.source, aggregate, &parts, &part_starts[0])
-        if fault != NO_FAULT:
-            raise _error(fault, columns, int(columns.chunk_start[part_starts[0]]), 0, file)
-        histograms = _histograms(columns, <Part*>parts.data, parts.size // sizeof(Part), file)
-        if histograms is not None:
-            histogram_start, histogram_t = histograms.start, histograms.timestamps
-            job.histogram_start = &histogram_start[0]
-            job.histogram_t = &histogram_t[0] if histogram_t.shape[0] else NULL
-            if histograms.start_timestamps is not None and len(histograms):
-                histogram_st = histograms.start_timestamps
-                job.histogram_st = &histogram_st[0]
-        _prepare(&job, columns, histograms is not None)
-        job.parts = <Part*>parts.data
+
+    def __cinit__(
+        self, batch, *, int64_t mint = INT64_MIN, int64_t maxt = INT64_MAX, int aggregate=RAW, int algorithm=PENALTY,
+        bint counter=False, str file="chunks",
+    ):
+        cdef Job* job = &self.job
+        cdef Py_ssize_t i
+        cdef int64_t fault
+        cdef const Part* parts
+        self.file = file
+        self.columns = BatchColumns(batch)
+        job.source = &self.columns.source
         job.mint, job.maxt, job.aggregate, job.algorithm, job.counter = mint, maxt, aggregate, algorithm, counter
+        part_start = np.zeros(self.count() + 1, np.int64)
+        cdef int64_t[::1] filled = part_start
         with nogil:
-            # The most there can be; what replicas leave unused was never touched and goes back at the end.
-            if not room(&job.out, _announced(&job, parts.size // sizeof(Part))):
-                job.fault = FAULT_MEMORY
-            for i in range(n if job.fault == NO_FAULT else 0):
-                if not _series(&job, <Part*>parts.data + part_starts[i], part_starts[i + 1] - part_starts[i], &ends):
-                    break
-                out_start[i + 1] = job.out.n
-        if job.fault != NO_FAULT:
-            raise _error(job.fault, columns, job.fault_row, job.fault_at, file)
-        return _samples(&job.out, batch.labels, start, histograms)
-    finally:
-        release(&parts)
-        release(&ends)
-        release_samples(&job.out)
-        release_samples(&job.divisor)
+            fault = choose(job.source, aggregate, &job.parts, &filled[0])
+        if fault != NO_FAULT:
+            raise _error(fault, self.columns, int(self.columns.chunk_start[filled[0]]), 0, file)
+        self.part_start = part_start
+        job.part_start = &self.part_start[0]
+        self.floats_only = True
+        parts = <const Part*>job.parts.data
+        for i in range(self.columns.encoding.shape[0]):
+            job.with_st |= job.source.encoding[i] == C_XOR2
+        for i in range(job.parts.size // <Py_ssize_t>sizeof(Part)):
+            self.floats_only &= not holds_histograms(job.source.encoding[parts[i].row])
+
+    def __dealloc__(self):
+        cdef int i
+        release(&self.job.parts)
+        release(&self.job.ends)
+        release_samples(&self.job.divisor)
         for i in range(3):
-            release_samples(&job.scratch[i])
+            release_samples(&self.job.scratch[i])
+
+    cdef Py_ssize_t count(self) noexcept nogil:
+        return self.job.source.rows.count
+
+    cdef void shape(self, Samples* to) noexcept nogil:
+        cdef int i
+        to.with_st = self.job.divisor.with_st = self.job.with_st
+        to.with_ref = self.job.divisor.with_ref = self.job.with_ref
+        for i in range(3):
+            self.job.scratch[i].with_st = self.job.with_st
+            self.job.scratch[i].with_ref = self.job.with_ref
+
+    cdef bint read(self, Py_ssize_t i, Samples* to) noexcept nogil:
+        cdef int64_t start = self.job.part_start[i]
+        return _series(&self.job, <Part*>self.job.parts.data + start, self.job.part_start[i + 1] - start, to)
+
+    cdef object error(self):
+        return _error(self.job.fault, self.columns, self.job.fault_row, self.job.fault_at, self.file)
+
+    cdef object take_histograms(self):
+        """Decodes the histograms, which `read` refers to from then on; returns them, None where there are none."""
+        if self.floats_only:
+            return None
+        histograms = _histograms(
+            self.columns, <Part*>self.job.parts.data, self.job.parts.size // <Py_ssize_t>sizeof(Part), self.file
+        )
+        self.histogram_start, self.histogram_t = histograms.start, histograms.timestamps
+        self.job.histogram_start = &self.histogram_start[0]
+        self.job.histogram_t = &self.histogram_t[0] if self.histogram_t.shape[0] else NULL
+        if histograms.start_timestamps is not None and len(histograms):
+            self.histogram_st = histograms.start_timestamps
+            self.job.histogram_st = &self.histogram_st[0]
+            self.job.with_st = True
+        self.job.with_ref = True
+        return histograms
+
+    def samples(self):
+        """SampleBatch in the order of the batch, possibly with empty series; it owns its arrays. Raises CorruptData.
+
+        The GIL is released.
+        """
+        cdef Py_ssize_t i, n = self.count()
+        cdef Samples out
+        cdef bint fine
+        start = np.zeros(n + 1, np.int64)
+        cdef int64_t[::1] ends = start
+        histograms = self.take_histograms()
+        memset(&out, 0, sizeof(Samples))
+        self.shape(&out)
+        try:
+            with nogil:
+                # The most there can be; what replicas leave unused was never touched and goes back at the end.
+                fine = room(&out, _announced(&self.job))
+                if not fine:
+                    self.job.fault = FAULT_MEMORY
+                for i in range(n if fine else 0):
+                    fine = self.read(i, &out)
+                    if not fine:
+                        break
+                    ends[i + 1] = out.n
+            if not fine:
+                raise self.error()
+            return _samples(&out, self.columns.batch.labels, start, histograms)
+        finally:
+            release_samples(&out)
 
 
-cdef int _prepare(Job* job, BatchColumns columns, bint with_ref) except -1:
-    """Which columns the samples have."""
-    cdef Py_ssize_t i, m = columns.encoding.shape[0]
-    cdef bint with_st = job.histogram_st != NULL
-    for i in range(m):
-        with_st |= columns.encoding[i] == C_XOR2
-    job.source = &columns.source
-    job.out.with_st = job.divisor.with_st = with_st
-    job.out.with_ref = job.divisor.with_ref = with_ref
-    for i in range(3):
-        job.scratch[i].with_st = with_st
-        job.scratch[i].with_ref = with_ref
-    return 0
+def decode_series(
+    batch, *, int64_t mint = INT64_MIN, int64_t maxt = INT64_MAX, int aggregate=RAW, int algorithm=PENALTY, bint counter=False,
+    str file="chunks",
+):
+    """The samples of a SeriesBatch, as SeriesDecoder, which has the arguments, decodes them."""
+    return SeriesDecoder(
+        batch, mint=mint, maxt=maxt, aggregate=aggregate, algorithm=algorithm, counter=counter, file=file
+    ).samples()
 
 
 cdef object _error(int64_t fault, BatchColumns columns, int64_t row, int64_t at, str file):
@@ -485,7 +335,7 @@ cdef object _histograms(BatchColumns columns, const Part* parts, Py_ssize_t coun
     cdef uint8_t[::1] mask = chosen.view(np.uint8)
     with nogil:
         for i in range(count):
-            mask[parts[i].row] = _holds_histograms(columns.encoding[parts[i].row])
+            mask[parts[i].row] = holds_histograms(columns.encoding[parts[i].row])
     rows = np.flatnonzero(chosen)
     if not len(rows):
         return None
