@@ -13,6 +13,7 @@ import numpy as np
 
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 from pythanos._window_leaves cimport (
     Scratch, Windows, absent, absent_value, avg_windows, count_until, force_width, has_stale, last_two, max_windows,
@@ -26,19 +27,26 @@ cdef int64_t _padded(int64_t n) noexcept nogil:
     return (n + 7) & ~<int64_t>7
 
 
-cdef void* _allocate(Scratch* s, int64_t steps, int64_t shift, int64_t samples) noexcept nogil:
-    """One block behind all scratch arrays; NULL where memory is short."""
+cdef bint fit(RangeCall* call, int64_t samples) noexcept nogil:
+    cdef Scratch* s = &call.scratch
     cdef int64_t room = _padded(samples + 1)
-    cdef char* block = <char*>malloc((2 * _padded(steps) + shift) * 4 + room * (4 * 8 + 4) + 64)
+    cdef char* block
+    if call.block != NULL and samples <= call.capacity:
+        return True
+    free(call.block)
+    # One block behind all scratch arrays.
+    block = <char*>malloc((2 * _padded(call.windows.steps) + call.shift) * 4 + room * (4 * 8 + 4) + 64)
+    call.block = block
     if block == NULL:
-        return NULL
+        return False
+    call.capacity = samples
     s.values = <double*>block
     s.sorted = s.values + room
     s.timestamps = <int64_t*>(s.sorted + room)
     s.starts = s.timestamps + room
     s.marks = <int32_t*>(s.starts + room)
     s.bounds = s.marks + room
-    return block
+    return True
 
 
 cdef int64_t _without_stale(
@@ -188,6 +196,41 @@ cdef void _row(
         _simple(function, t, v, w, s, out)
 
 
+cdef void range_row(
+    RangeCall* call, const int64_t* t, const double* v, const int64_t* st, int64_t n, double* out, int64_t* overlaps
+) noexcept nogil:
+    cdef const Windows* w = &call.windows
+    cdef Scratch* s = &call.scratch
+    n = _without_stale(&t, &v, &st, n, s)
+    _bounds(t, <int32_t>n, w, call.shift, s)
+    _count_samples(w, s, &call.scanned, &call.read)
+    if st != NULL:
+        _started_row(call.function, t, v, st, w, s, out, overlaps)
+    else:
+        _row(call.function, t, v, <int32_t>n, w, s, call.first, call.second, out)
+
+
+cdef int open_range(
+    RangeCall* call, int function, const Windows* windows, const double[::1] first, const double[::1] second
+) except -1:
+    memset(call, 0, sizeof(RangeCall))
+    call.function, call.windows, call.shift = function, windows[0], _shift(windows)
+    if function in (QUANTILE, PREDICT_LINEAR, SMOOTH):
+        if first is None or first.shape[0] < windows.steps:
+            raise ValueError("a parameter row is missing")
+        call.first = &first[0] if windows.steps else NULL
+    if function == SMOOTH:
+        if second is None or second.shape[0] < windows.steps:
+            raise ValueError("a parameter row is missing")
+        call.second = &second[0] if windows.steps else NULL
+    return 0
+
+
+cdef void close_range(RangeCall* call) noexcept nogil:
+    free(call.block)
+    call.block = NULL
+
+
 cdef int64_t _longest(const int64_t[::1] start, int64_t samples) except -1:
     """The most samples of a series; raises ValueError for a start column that does not fit the samples."""
     cdef int64_t i, n, longest = 0
@@ -239,13 +282,8 @@ def range_rows(
     is not that sample's own.
     """
     cdef Windows w
-    cdef Scratch s
-    cdef int64_t i, n, scanned = 0, read = 0, series = start.shape[0] - 1
-    cdef const int64_t* t
-    cdef const double* v
-    cdef const int64_t* st
-    cdef const double* p0 = NULL
-    cdef const double* p1 = NULL
+    cdef RangeCall call
+    cdef int64_t i, at, series = start.shape[0] - 1
     cdef bint started = start_timestamps is not None and function in (RATE, INCREASE, IRATE, RESETS)
     if out.shape[0] != series or timestamps.shape[0] != values.shape[0]:
         raise ValueError("columns of different lengths")
@@ -254,34 +292,20 @@ def range_rows(
     w.steps = out.shape[1]
     w.first_end, w.end_step, w.range_ms = first_end, end_step, range_ms
     w.eval_start, w.eval_step = eval_start, eval_step
-    if function in (QUANTILE, PREDICT_LINEAR, SMOOTH):
-        if first_parameter is None or first_parameter.shape[0] < w.steps:
-            raise ValueError("a parameter row is missing")
-        p0 = &first_parameter[0]
-    if function == SMOOTH:
-        if second_parameter is None or second_parameter.shape[0] < w.steps:
-            raise ValueError("a parameter row is missing")
-        p1 = &second_parameter[0]
+    open_range(&call, function, &w, first_parameter, second_parameter)
     if series == 0 or w.steps == 0:
         return 0, 0
-    cdef int64_t shift = _shift(&w)
-    cdef void* block = _allocate(&s, w.steps, shift, _longest(start, values.shape[0]))
-    if block == NULL:
+    if not fit(&call, _longest(start, values.shape[0])):
         raise MemoryError
     with nogil:
         for i in range(series):
-            t = &timestamps[0] + start[i]
-            v = &values[0] + start[i]
-            st = &start_timestamps[0] + start[i] if started else NULL
-            n = _without_stale(&t, &v, &st, start[i + 1] - start[i], &s)
-            _bounds(t, <int32_t>n, &w, shift, &s)
-            _count_samples(&w, &s, &scanned, &read)
-            if st != NULL:
-                _started_row(function, t, v, st, &w, &s, &out[i, 0], &overlaps[i])
-            else:
-                _row(function, t, v, <int32_t>n, &w, &s, p0, p1, &out[i, 0])
-    free(block)
-    return scanned, read
+            at = start[i]
+            range_row(
+                &call, &timestamps[0] + at, &values[0] + at, &start_timestamps[0] + at if started else NULL,
+                start[i + 1] - at, &out[i, 0], &overlaps[i] if started else NULL,
+            )
+    close_range(&call)
+    return call.scanned, call.read
 
 
 cdef int64_t _newest_times(
