@@ -306,7 +306,10 @@ def _unknown_hint(name: str, valid: list[str]) -> str:
 def _decode_unit(kind: type, value: Any) -> Any:
     if kind is Duration:
         if isinstance(value, str):
-            return parse_duration(value)
+            duration = parse_duration(value)
+            if duration < 0:
+                raise ValueError(f"expected a duration of 0 or more, got {value}")
+            return duration
         if value == 0 and not isinstance(value, bool):
             return Duration(0)
         raise ValueError(f"expected a duration such as 5m, got {_name_of(value)}")

@@ -19,7 +19,7 @@ class ConfigError(PythanosError):
         self.path = path
         self.key = key
         self.hint = hint
-        super().__init__(f"{path}: {key}: {hint}" if key else f"{path}: {hint}")
+        super().__init__(": ".join(part for part in (path, key, hint) if part))
 
 
 class BadRequest(PythanosError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -33,12 +34,14 @@ from pythanos.web.api.query.handlers import QueryAPI, StoreMatchers
 from pythanos.web.api.query.read import ReadAPI
 from pythanos.web.api.query.settings import QuerySettings
 from pythanos.web.router import Route
+from pythanos.web.tenants import is_tenant
 from pythanos.workers import Workers
 
 # One query may hold a quarter of the memory unless the configuration says how much.
 SHARE_OF_MEMORY = 4
 Count = Annotated[int, msgspec.Meta(ge=0)]
 NO_LIMITS = SelectLimits()
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Thanos' names and those of Prometheus. The last five say what is so anyway.
 Feature = Literal[
     "promql-experimental-functions",
@@ -102,6 +105,10 @@ class QueryConfig(Section, frozen=True):
                 raise ValueError(f"{name} must be more than 0")
         if self.enforce_tenancy and not self.tenant_label_name:
             raise ValueError("tenant_label_name must not be empty with enforce_tenancy")
+        if not is_tenant(self.default_tenant_id):
+            raise ValueError(f"default_tenant_id must not have a slash nor be a folder, got {self.default_tenant_id!r}")
+        if not _HEADER_NAME.fullmatch(self.tenant_header):
+            raise ValueError(f"tenant_header is not the name of a header: {self.tenant_header!r}")
 
     @property
     def replica_labels(self) -> tuple[str, ...]:

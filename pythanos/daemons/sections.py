@@ -68,6 +68,8 @@ class GRPCConfig(Section, frozen=True):
 
     def __post_init__(self) -> None:
         check_address(self.grpc_address, "grpc_address")
+        if bool(self.grpc_server_tls_cert) != bool(self.grpc_server_tls_key):
+            raise ValueError("grpc_server_tls_cert and grpc_server_tls_key: give both or neither")
 
     def tls(self) -> ServerTLSConfig:
         return ServerTLSConfig(

@@ -20,6 +20,9 @@ class NameNotFound(LookupFailed):
     """DNS says that there is no such name, or no such record of it."""
 
 
+LOOKUPS = ("dns", "dnsdualstack", "dnssrv", "dnssrvnoa")
+
+
 class Service(NamedTuple):
     """An SRV record: a host, and a port of it."""
 
@@ -49,6 +52,22 @@ def split_lookup(address: str) -> tuple[str, str]:
 def is_dynamic(address: str) -> bool:
     """Whether an address has to be looked up."""
     return split_lookup(address)[0] != ""
+
+
+def check_target(address: str) -> None:
+    """Raises ValueError for what can neither be connected to nor looked up; addresses with a scheme are not judged."""
+    kind, rest = split_lookup(address)
+    if kind not in ("", *LOOKUPS):
+        raise ValueError(
+            f"{address}: no lookup is called {kind!r}; valid are {', '.join(f'{one}+' for one in LOOKUPS)}"
+        )
+    if "//" in rest or rest.startswith("unix:"):
+        return
+    host, port = split_port(rest)
+    if kind.startswith("dnssrv") and host and not port:
+        return
+    if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"expected host:port, got {address!r}")
 
 
 def lookup(resolver: Resolver, address: str) -> tuple[str, ...]:

@@ -10,16 +10,16 @@ from pythanos.tls import CLEARTEXT, ClientTLS, TLSVersion
 Compression = Literal["none", "snappy"]
 
 
-def check_compression(compression: Compression) -> None:
+def check_compression(compression: Compression, name: str) -> None:
     """Raises ValueError: gRPC's C library compresses by gzip only, which no Thanos understands."""
     if compression == "snappy":
-        raise ValueError("compression snappy is not available (gRPC's C library has no such codec): use none")
+        raise ValueError(f"{name}: snappy is not available (gRPC's C library has no such codec): use none")
 
 
-def check_pair(cert: str, key: str) -> None:
-    """Raises ValueError for half a pair."""
+def check_pair(cert: str, key: str, names: str) -> None:
+    """Raises ValueError for half a pair of keys that are called ``names``."""
     if bool(cert) != bool(key):
-        raise ValueError("both client key and certificate must be provided")
+        raise ValueError(f"{names}: both client key and certificate must be provided")
 
 
 class TLSOptions(Section, frozen=True):
@@ -33,7 +33,7 @@ class TLSOptions(Section, frozen=True):
     min_version: TLSVersion | None = None
 
     def __post_init__(self) -> None:
-        check_pair(self.cert_file or "", self.key_file or "")
+        check_pair(self.cert_file or "", self.key_file or "", "cert_file and key_file")
 
     @property
     def implies_tls(self) -> bool:
@@ -67,7 +67,7 @@ class ClientConfig(Section, frozen=True):
     compression: Compression = "none"
 
     def __post_init__(self) -> None:
-        check_compression(self.compression)
+        check_compression(self.compression, "compression")
 
     @property
     def is_default(self) -> bool:
@@ -94,8 +94,8 @@ class GRPCClientConfig(Section, frozen=True):
     grpc_compression: Compression = "none"
 
     def __post_init__(self) -> None:
-        check_compression(self.grpc_compression)
-        check_pair(self.grpc_client_tls_cert, self.grpc_client_tls_key)
+        check_compression(self.grpc_compression, "grpc_compression")
+        check_pair(self.grpc_client_tls_cert, self.grpc_client_tls_key, "grpc_client_tls_cert and grpc_client_tls_key")
 
     def tls(self) -> ClientTLS:
         if not self.grpc_client_tls_secure:

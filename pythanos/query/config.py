@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from pythanos.config import Section
-from pythanos.discovery.lookups import is_dynamic
+from pythanos.discovery.lookups import check_target, is_dynamic
 from pythanos.query.client_config import ClientConfig
 from pythanos.query.endpoints import EndpointTimes
 from pythanos.storeapi.limited import SelectLimits
@@ -25,6 +25,7 @@ class EndpointEntry(Section, frozen=True):
     client_config: ClientConfig = ClientConfig()
 
     def __post_init__(self) -> None:
+        check_target(self.address)
         if self.strict and is_dynamic(self.address):
             raise ValueError(
                 f"{self.address} is a dynamically specified endpoint i.e. it uses SD and that is not permitted"
@@ -54,6 +55,10 @@ class EndpointSection(Section, frozen=True):
     sd_config: EndpointSdConfig | None = None
     sd_config_reload_interval: Duration = Duration(300_000)
     info_timeout: Duration = Duration(5_000)
+
+    def __post_init__(self) -> None:
+        if self.info_timeout <= 0:
+            raise ValueError("info_timeout must be more than 0")
 
 
 class SelectLimitsConfig(Section, frozen=True):
@@ -117,16 +122,17 @@ class DiscoveryConfig(Section, frozen=True):
     def entries(self, listed: EndpointSdConfig) -> tuple[EndpointEntry, ...]:
         """All endpoints in Thanos' order: those of endpoint.sd_config, then the flags'. Raises ValueError."""
         flags = (
-            (self.endpoint_section.addresses, False, False),
-            (self.endpoint_group, True, False),
-            (self.endpoint_strict, False, True),
-            (self.endpoint_group_strict, True, True),
+            ("endpoint", self.endpoint_section.addresses, False, False),
+            ("endpoint_group", self.endpoint_group, True, False),
+            ("endpoint_strict", self.endpoint_strict, False, True),
+            ("endpoint_group_strict", self.endpoint_group_strict, True, True),
         )
-        given = (
-            EndpointEntry(address=address, group=group, strict=strict)
-            for addresses, group, strict in flags
-            for address in addresses
-        )
+        given: list[EndpointEntry] = []
+        for name, addresses, group, strict in flags:
+            try:
+                given += [EndpointEntry(address=address, group=group, strict=strict) for address in addresses]
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
         return (*listed.endpoints, *given)
 
     def endpoint_times(self, query_timeout_ms: int) -> EndpointTimes:

@@ -16,6 +16,8 @@ from pythanos.web.access.guard import Transport
 from pythanos.web.site import Site
 
 GRACE = Duration(120_000)
+# Below this no ordinary request gets through.
+SIZE_MIN = 1024
 
 
 class HTTPConfig(Section, frozen=True):
@@ -25,6 +27,11 @@ class HTTPConfig(Section, frozen=True):
     max_body_size: ByteSize = ByteSize(32 << 20)
     max_header_size: ByteSize = ByteSize(1 << 20)
     request_threads: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 128
+
+    def __post_init__(self) -> None:
+        for name in ("max_body_size", "max_header_size"):
+            if getattr(self, name) < SIZE_MIN:
+                raise ValueError(f"{name} must be at least {SIZE_MIN} bytes")
 
 
 class WebConfig(Section, frozen=True):

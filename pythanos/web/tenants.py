@@ -33,8 +33,13 @@ def tenant_of_certificate(certificate: Any, field: str) -> str:
     raise BadRequest(f"could not get {field} field from client cert")
 
 
+def is_tenant(name: str) -> bool:
+    """Whether a tenant may be called so; its name may become that of a folder."""
+    return "/" not in name and name not in (".", "..")
+
+
 def checked(tenant: str) -> str:
     """Raises BadRequest for a name with a path separator, or one that stands for a folder."""
-    if "/" in tenant or tenant in (".", ".."):
+    if not is_tenant(tenant):
         raise BadRequest("Tenant name not valid")
     return tenant

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pythanos.discovery.dns_provider import DNSMetrics, DNSProvider
-from pythanos.discovery.lookups import LookupFailed, NameNotFound, Service, is_dynamic, lookup, split_port
+from pythanos.discovery.lookups import LookupFailed, NameNotFound, Service, check_target, is_dynamic, lookup, split_port
 
 
 class Zone:
@@ -122,3 +122,31 @@ def test_a_daemon_without_dynamic_addresses_makes_no_resolver():
     dns.provider.resolve_new(["static:1"])
     dns.provider.resolve(["static:1"])
     assert dns.made == 0 and dns.provider.addresses("static:1") == ("static:1",)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a:1",
+        "10.0.0.1:65535",
+        "[::1]:80",
+        "dns+a:1",
+        "dnsdualstack+a:1",
+        "dnssrv+_grpc._tcp.a",
+        "dnssrvnoa+_a:5",
+        "unix:/x",
+        "passthrough:///a",
+        "dns+http://a:1",
+    ],
+)
+def test_what_may_be_a_target(address):
+    check_target(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["", "a", "a:", ":1", "a:b", "a:0", "a:65536", "::1", "dns+", "dns+a", "dnssrv+", "dnsx+a:1"]
+)
+def test_what_cannot_be_a_target(address):
+    """Neither to be connected to nor to be looked up: said when the configuration is read, not in every round."""
+    with pytest.raises(ValueError, match=r"expected host:port|no lookup is called"):
+        check_target(address)

@@ -39,7 +39,7 @@ class Found:
             endpoints=self.provider("endpoints", registry),
             groups=self.provider("groups", registry),
             now_ms=lambda: self.now,
-            environment={"CA": "from-environment"},
+            environment={"CA": "from-environment:1"},
         )
 
     def provider(self, prefix, registry):
@@ -130,11 +130,11 @@ def test_the_file_is_read_again_when_it_changes(sd_file):
     found = Found(f"endpoint: {{addresses: [z:9], sd_config_file: '{sd_file}'}}")
     assert found.addresses() == ["a:1", "z:9"]
     sd_file.write_text("endpoints: [{address: a:1}, {address: $(CA)}]")
-    assert found.addresses() == ["a:1", "from-environment", "z:9"]
+    assert found.addresses() == ["a:1", "from-environment:1", "z:9"]
     for bad in ("endpoints: [{adress: b}]", "{", "endpoints: [{address: dns+b:1, strict: true}, {address: more}]"):
         sd_file.write_text(bad)
-        assert found.addresses() == ["a:1", "from-environment", "z:9"]
+        assert found.addresses() == ["a:1", "from-environment:1", "z:9"]
     sd_file.unlink()
-    assert found.addresses() == ["a:1", "from-environment", "z:9"]
+    assert found.addresses() == ["a:1", "from-environment:1", "z:9"]
     sd_file.write_text("endpoints: []")
     assert found.addresses() == ["z:9"]

@@ -40,24 +40,43 @@ def test_addresses_can_be_a_list_or_a_section():
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "expected"),
     [
-        "endpoint_strict: [dns+one:1]",
-        "endpoint_group_strict: [dns+one:1]",
-        "endpoint: {sd_config: {endpoints: [{address: a, service_config: '{}'}]}}",
-        "endpoint: {sd_config: {endpoints: [{address: a, group: true, service_config: '{'}]}}",
-        "endpoint: {sd_config: {endpoints: [{address: a, client_config: {compression: snappy}}]}}",
-        "endpoint: {sd_config: {endpoints: [{address: a, client_config: {tls_config: {cert_file: c}}}]}}",
-        "endpoint: {sd_config: {endpoints: [{address: a, client_config: {tls_config: {min_version: '1.4'}}}]}}",
-        "endpoint: {adresses: []}",
-        "endpoints: []",
-        "endpoint: 5",
+        ("endpoint_strict: [dns+one:1]", "<text>: endpoint_strict: dns+one:1 is a dynamically"),
+        ("endpoint_group_strict: [dns+one:1]", "<text>: endpoint_group_strict: dns+one:1 is a dynamically"),
+        ("endpoint: [a:1, b]", "<text>: endpoint: expected host:port, got 'b'"),
+        (
+            "endpoint: {sd_config: {endpoints: [{address: 'a:1', service_config: '{}'}]}}",
+            "only valid for endpoint groups",
+        ),
+        (
+            "endpoint: {sd_config: {endpoints: [{address: 'a:1', group: true, service_config: '{'}]}}",
+            "<text>: endpoint.sd_config.endpoints[0]: a:1 service_config is not JSON",
+        ),
+        (
+            "endpoint: {sd_config: {endpoints: [{address: 'a:1', client_config: {compression: snappy}}]}}",
+            "client_config: compression: snappy is not available",
+        ),
+        (
+            "endpoint: {sd_config: {endpoints: [{address: 'a:1', client_config: {tls_config: {cert_file: c}}}]}}",
+            "tls_config: cert_file and key_file: both",
+        ),
+        (
+            "endpoint: {sd_config: {endpoints: [{address: 'a:1', client_config: {tls_config: {min_version: '1.4'}}}]}}",
+            "min_version: invalid value '1.4'; valid values are",
+        ),
+        ("endpoint: {info_timeout: 0s}", "<text>: endpoint: info_timeout must be more than 0"),
+        ("store: {response_timeout: -1s}", "response_timeout: expected a duration of 0 or more, got -1s"),
+        ("endpoint: {adresses: []}", "did you mean addresses?"),
+        ("endpoints: []", "did you mean endpoint?"),
+        ("endpoint: 5", "expected a mapping or a list"),
     ],
 )
-def test_what_cannot_be_is_one_line(text):
-    """QU-2: discovery under strict mode, unknown keys, wrong types."""
-    with pytest.raises(ConfigError):
+def test_what_cannot_be_is_one_line(text, expected):
+    """QU-2: discovery under strict mode, addresses that cannot be connected to, unknown keys, wrong types."""
+    with pytest.raises(ConfigError) as caught:
         loads(text, DiscoveryConfig)
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
 
 
 OF_ALL = ClientTLS(enabled=True, ca_file="all-ca", cert_file="all-cert", key_file="all-key", server_name="all")

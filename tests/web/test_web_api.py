@@ -165,6 +165,8 @@ def test_the_default_step():
     assert values[1][0] - values[0][0] == 4
     values = rig.range("vector(1)", start=0, end=10)[1]["data"]["result"][0]["values"]
     assert len(values) == 11
+    values = QueryRig(QuerySettings(default_step_ms=500)).range("vector(1)", start=0, end=10)[1]["data"]["result"][0]
+    assert len(values["values"]) == 21
     assert rig.range("vector(1)", start=0, end=11_000, step=1)[0] == 200
 
 

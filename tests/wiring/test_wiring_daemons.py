@@ -17,6 +17,7 @@ from twisted.internet.testing import MemoryReactorClock
 
 from pythanos import config
 from pythanos.daemons import all_in_one, query, store
+from pythanos.errors import ConfigError
 from pythanos.runtime.clock import ManualClock
 from pythanos.runtime.exits import ExitCode
 from pythanos.runtime.platform import Platform, process_registry
@@ -152,3 +153,26 @@ def test_metric_names_of_the_daemons_do_not_clash(reactor: HandReactor, tmp_path
         module.build(read, Platform(reactor=reactor, registry=registry, clock=ManualClock()))
         names = {sample.name for family in registry.collect() for sample in family.samples}
         assert expected[name] | {"thanos_status", "thanos_build_info"} <= names
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("query: {default_tenant_id: a/b}", "query.yaml: query: default_tenant_id must not have a slash"),
+        ("query: {tenant_header: a b}", "query.yaml: query: tenant_header is not the name of a header: 'a b'"),
+        ("http: {max_body_size: 0}", "query.yaml: http: max_body_size must be at least 1024 bytes"),
+        ("http: {max_header_size: 1}", "query.yaml: http: max_header_size must be at least 1024 bytes"),
+        ("grpc_server_tls_key: a", "query.yaml: grpc_server_tls_cert and grpc_server_tls_key: give both or neither"),
+        ("grpc_client_tls_key: a", "query.yaml: grpc_client_tls_cert and grpc_client_tls_key: both"),
+        ("query: {timeout: -1s}", "query.yaml: query.timeout: expected a duration of 0 or more, got -1s"),
+    ],
+)
+def test_values_that_no_request_would_survive_are_refused(text: str, expected: str) -> None:
+    """One line with the file and the keys, before anything is started."""
+    with pytest.raises(ConfigError) as caught:
+        config.loads(text, query.QueryDaemonConfig, path="query.yaml")
+    assert str(caught.value).startswith(expected)
+
+
+def test_a_mistake_without_a_file_starts_with_its_key() -> None:
+    assert str(ConfigError("", "query.active_query_path", "no")) == "query.active_query_path: no"

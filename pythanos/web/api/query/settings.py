@@ -35,8 +35,8 @@ class QuerySettings:
 
 def range_step_ms(args: Args, start_ms: int, end_ms: int, settings: QuerySettings) -> int:
     """``step``, by default a 250th of the range but no less than the flag. Raises BadRequest for too many steps."""
-    default_seconds = max((end_ms - start_ms) // 1000 // 250, settings.default_step_ms // 1000)
-    step_ns = params.named(args, "step", params.parse_duration_ns, default_seconds * 1_000_000_000)
+    default_ms = max((end_ms - start_ms) // 250_000 * 1000, settings.default_step_ms)
+    step_ns = params.named(args, "step", params.parse_duration_ns, default_ms * 1_000_000)
     if step_ns > 0 and (end_ms - start_ms) * 1_000_000 // step_ns > POINTS_MAX:
         raise BadRequest(
             "exceeded maximum resolution of 11,000 points per timeseries."
