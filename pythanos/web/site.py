@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ from pythanos.web.tenants import tenant_of, tenant_of_certificate
 
 IDLE_SECONDS = 120
 _API = "/api/"
+_REQUEST_LINE = re.compile(rb"[A-Z]+ [^ ]+ HTTP/1\.[01]")
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+_ORIGIN = re.compile(rb"^https?://[^/?]*(?=/)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +326,8 @@ class _WireRequest(http.Request):
             self.content.write(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        # Clients that take this server for a proxy send the whole URL.
+        path = _ORIGIN.sub(b"", path)
         self.method, self.uri, self.clientproto = command, path, version
         self.path = path.partition(b"?")[0]
         self.args = {}
@@ -369,6 +375,12 @@ class _Channel(http.HTTPChannel):
     """HTTP/1.1 with our request class and without an access log."""
 
     requestFactory = _WireRequest
+
+    def lineReceived(self, line: bytes) -> None:
+        """As Twisted does it, but for label names and values in UTF-8 that a client has not escaped in its URL."""
+        if not line.isascii() and _REQUEST_LINE.fullmatch(line):
+            line = _BEYOND_ASCII.sub(lambda found: b"%%%02X" % found[0][0], line)
+        super().lineReceived(line)
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: http_headers.Headers) -> None:
         """In one write, with what all answers have; ``headers`` are sanitized by Twisted."""

@@ -383,3 +383,16 @@ def test_slashes_too_many_do_not_hide_a_route():
     for path in ("/thanos/api/v1", "//thanos/nope/", "//"):
         with pytest.raises(NotFound):
             router.find("POST", path)
+
+
+@pytest.mark.parametrize("target", ["/label/\u00fc/values?a=\u00f6", "http://x:1/label/%C3%BC/values?a=%C3%B6"])
+def test_targets_as_some_clients_write_them(target):
+    """UTF-8 that is not escaped, as a shell passes it to curl, and whole URLs, as a proxy's client sends them."""
+    seen = []
+
+    def handler(request):
+        seen.append((request.path_args["name"], request.args.get("a")))
+        return Response()
+
+    assert Served([Route("/label/<name>/values", handler)]).ask(target).status == 200
+    assert seen == [("\u00fc", "\u00f6")]
