@@ -75,6 +75,9 @@ class HistogramChunks:
             )
         return SampleBatch(self.labels, start, found.timestamps, found.values, histograms=columns)
 
+    def decoder(self) -> None:
+        """None: there is no SeriesBatch."""
+
     def part(self, start: int, stop: int) -> HistogramChunks:
         chunks = slice(start * CHUNKS, stop * CHUNKS)
         return HistogramChunks(

@@ -15,3 +15,19 @@ def decode_series(
     counter: bool = False,
     file: str = "chunks",
 ) -> SampleBatch: ...
+
+class SeriesDecoder:
+    floats_only: bool
+
+    def __init__(
+        self,
+        batch: SeriesBatch,
+        *,
+        mint: int = ...,
+        maxt: int = ...,
+        aggregate: int = 0,
+        algorithm: int = ...,
+        counter: bool = False,
+        file: str = "chunks",
+    ) -> None: ...
+    def samples(self) -> SampleBatch: ...

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pythanos._dedup import SeriesDecoder
 from pythanos.context import RequestContext
 from pythanos.model.matchers import Matcher
 from pythanos.model.series import LabelColumn, SampleBatch
@@ -50,6 +51,9 @@ class EncodedSeries(Protocol):
 
     def decode(self) -> SampleBatch:
         """The samples, deduplicated, of the hinted range (some outside it may remain). Raises CorruptData."""
+
+    def decoder(self) -> SeriesDecoder | None:
+        """The same samples series by series, for kernels that read chunks; None where there is only ``decode``."""
 
     def part(self, start: int, stop: int) -> EncodedSeries:
         """Series [start, stop) as a batch of their own; cheap, copies nothing."""

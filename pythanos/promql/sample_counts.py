@@ -51,6 +51,11 @@ class Place:
         """Counts are what the operator itself counts."""
         return self.repeats == 1 and self.step is None and not self.per_step
 
+    @property
+    def by_step(self) -> bool:
+        """It matters at which steps samples are, not only how many."""
+        return self.per_step or (self.step is not None and bool((self.step < 0).any()))
+
     def once(self, own: Steps) -> Place:
         """The place of what is evaluated at the first of ``own`` steps and holds at all of them."""
         step = np.arange(own.count) if self.step is None else self.step
@@ -81,15 +86,17 @@ class Place:
         by_step = np.full(1, count) if self.per_step else None
         return Counted(count, count, by_step, by_step)
 
+    def counted_whole(self, scanned: int, read: int) -> Counted | None:
+        """As ``counted``, where it does not matter at which steps."""
+        return None if self.plain else Counted(scanned * self.repeats, read)
+
     def counted(self, scanned: int, read: int, counts: StepCounts) -> Counted | None:
         """What samples that an operator looked at count for; None where that is what the operator counted.
 
         ``counts`` is called where it matters at which steps.
         """
-        if self.plain:
-            return None
-        if not self.per_step and (self.step is None or not (self.step < 0).any()):
-            return Counted(scanned * self.repeats, read)
+        if self.plain or not self.by_step:
+            return self.counted_whole(scanned, read)
         by_step, reads = counts()
         read_steps = self._at_steps(reads)
         if not self.repeats:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos._dedup import CHAIN, NAIVE, PENALTY, decode_series
+from pythanos._dedup import CHAIN, NAIVE, PENALTY, SeriesDecoder
 from pythanos.context import RequestContext
 from pythanos.errors import BadRequest, LimitExceeded, PythanosError, StoreFailed
 from pythanos.model.matchers import Matcher
@@ -60,7 +60,7 @@ class SelectOptions:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How the chunks of a select become samples: the arguments of ``decode_series``.
+    """How the chunks of a select become samples: the arguments of ``SeriesDecoder``.
 
     ``doubt``: what to warn of if chunks of downsampled data are among them, "" for nothing.
     """
@@ -85,8 +85,11 @@ class EncodedBatch:
         return self.batch.labels
 
     def decode(self) -> SampleBatch:
+        return self.decoder().samples()
+
+    def decoder(self) -> SeriesDecoder:
         how = self.decoding
-        return decode_series(
+        return SeriesDecoder(
             self.batch,
             mint=how.mint,
             maxt=how.maxt,

@@ -38,6 +38,9 @@ class HeldSeries:
     def decode(self) -> SampleBatch:
         return self.samples
 
+    def decoder(self) -> None:
+        """None: nothing is encoded."""
+
     def part(self, start: int, stop: int) -> HeldSeries:
         held = self.samples
         first, last = int(held.start[start]), int(held.start[stop])
@@ -86,6 +89,9 @@ class ChunkSeries:
         rows = slice(first, last)
         found = _chunks.decode_chunks(self.arena, self.offset[rows], self.length[rows], self.encoding[rows])
         return SampleBatch(self.labels, found.start[self.chunk_start - first], found.timestamps, found.values)
+
+    def decoder(self) -> None:
+        """None: there is no SeriesBatch."""
 
     def part(self, start: int, stop: int) -> ChunkSeries:
         labels = self.labels.take(slice(start, stop))

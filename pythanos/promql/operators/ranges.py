@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pythanos import _labels, _rows, _windows
+from pythanos import _labels, _rows, _scan, _windows
+from pythanos._dedup import SeriesDecoder
 from pythanos._windows import Function
 from pythanos.errors import QueryFailed
 from pythanos.model.matchers import quote
@@ -40,6 +42,7 @@ from pythanos.promql.operators.scan import (
     block_rows,
     data_steps,
     decode,
+    float_decoder,
     metric_name,
     open_selection,
     select_hints,
@@ -95,9 +98,7 @@ class RangeOperator:
         drop_name: NDArray[np.bool_] | None = None,
     ) -> Block:
         """The function over the windows of some series; runs in a job. ``histograms``: beside the floats, if any."""
-        if self.function.kernel is Function.SMOOTH and len(samples):
-            _check_factors("smoothing", self.parameters[0])
-            _check_factors("trend", self.parameters[1])
+        self._check_parameters(len(samples))
         values = np.empty((len(samples), self.steps.count))
         starts = samples.start_timestamps if self.evaluation.options.use_start_timestamps else None
         overlaps = None if starts is None else np.zeros(len(samples), np.int64)
@@ -107,21 +108,44 @@ class RangeOperator:
             samples.timestamps,
             samples.values,
             values,
-            first_end=self.ends.start_ms,
-            end_step=self.ends.step_ms if self.ends.count > 1 else 0,
-            range_ms=self.range_ms,
-            eval_start=self.steps.start_ms,
-            eval_step=self.steps.step_ms,
-            first_parameter=self.parameters[0] if self.parameters else None,
-            second_parameter=self.parameters[1] if len(self.parameters) > 1 else None,
             start_timestamps=starts,
             overlaps=overlaps,
+            **self._grid(),
         )
         overlapping = [] if overlaps is None else self._overlap_warnings(samples.labels, overlaps)
         block = Block(samples.labels, values, drop_name, scanned, read)
         if histograms is not None:
             self._with_histograms(block, replace(samples, start_timestamps=starts), histograms)
         block.counted = self.place.counted(block.scanned, block.read, partial(self._counts, samples, histograms))
+        return self._named(block, overlapping)
+
+    def scanned(self, labels: LabelColumn, decoder: SeriesDecoder) -> Block:
+        """The function over the windows of series that are floats; runs in a job."""
+        self._check_parameters(len(labels))
+        values = np.empty((len(labels), self.steps.count))
+        scanned, read = _scan.scan_ranges(decoder, self.function.kernel, values, **self._grid())
+        counted = self.place.counted_whole(scanned, read)
+        return self._named(Block(labels, values, scanned=scanned, read=read, counted=counted), [])
+
+    def _grid(self) -> dict[str, Any]:
+        """What kernels are told of the windows."""
+        return {
+            "first_end": self.ends.start_ms,
+            "end_step": self.ends.step_ms if self.ends.count > 1 else 0,
+            "range_ms": self.range_ms,
+            "eval_start": self.steps.start_ms,
+            "eval_step": self.steps.step_ms,
+            "first_parameter": self.parameters[0] if self.parameters else None,
+            "second_parameter": self.parameters[1] if len(self.parameters) > 1 else None,
+        }
+
+    def _check_parameters(self, series: int) -> None:
+        if self.function.kernel is Function.SMOOTH and series:
+            _check_factors("smoothing", self.parameters[0])
+            _check_factors("trend", self.parameters[1])
+
+    def _named(self, block: Block, overlapping: list[Annotation]) -> Block:
+        """A finished block: without empty rows, with what is to be said, under the names that it keeps."""
         block = block.without_empty()
         block.annotations += self._annotations(block) + overlapping
         if not self.function.keeps_name:
@@ -204,6 +228,10 @@ class RangeScan(RangeOperator):
         yield from batch_jobs(self.selection, self.rows, self._evaluate)
 
     def _evaluate(self, batch: EncodedSeries) -> Block:
+        needs_samples = self.evaluation.options.use_start_timestamps or self.place.by_step
+        decoder = None if needs_samples else float_decoder(batch)
+        if decoder is not None:
+            return self.scanned(batch.labels, decoder)
         samples = decode(batch, self.node.select, self.mint)
         return self.windows(samples, selected(samples, use_starts=self.evaluation.options.use_start_timestamps))
 

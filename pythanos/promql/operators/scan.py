@@ -8,11 +8,12 @@ from functools import partial
 
 import numpy as np
 
-from pythanos import _windows
+from pythanos import _scan, _windows
+from pythanos._dedup import SeriesDecoder
 from pythanos._histogram_math import supported
 from pythanos.model.histogram import HistogramColumns
 from pythanos.model.matchers import MatchType
-from pythanos.model.series import SampleBatch
+from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.promql.histograms.instant import last_samples, last_times
 from pythanos.promql.histograms.rows import compacted, sample_sizes
 from pythanos.promql.histograms.statistics import without_buckets
@@ -73,6 +74,9 @@ class InstantScan(InstantSelector):
         self.times = times
 
     def _look(self, batch: EncodedSeries) -> Block:
+        decoder = None if self.times else float_decoder(batch)
+        if decoder is not None:
+            return self._look_at_floats(batch.labels, decoder)
         samples = decode(batch, self.node, self.mint)
         if samples.histograms is not None:
             return self._look_at_both(samples, samples.histograms)
@@ -88,6 +92,13 @@ class InstantScan(InstantSelector):
             times=self.times,
         )
         return Block(samples.labels, values, scanned=found, read=found)
+
+    def _look_at_floats(self, labels: LabelColumn, decoder: SeriesDecoder) -> Block:
+        values = np.empty((len(labels), self.data.count))
+        found = _scan.scan_instants(
+            decoder, values, first_end=self.data.start_ms, end_step=self.data.step_ms, lookback_ms=self.lookback_ms
+        )
+        return Block(labels, values, scanned=found, read=found)
 
     def _look_at_both(self, samples: SampleBatch, histograms: HistogramColumns) -> Block:
         rows = None
@@ -129,6 +140,12 @@ def _counted_columns(place: Place, block: Block, steps: Steps) -> Counted | None
         return column_counts(found, steps.count)
 
     return place.counted(block.scanned, block.read, counts)
+
+
+def float_decoder(batch: EncodedSeries) -> SeriesDecoder | None:
+    """What kernels that read chunks need of a batch; None where it has none, or has histograms."""
+    decoder = batch.decoder()
+    return decoder if decoder is not None and decoder.floats_only else None
 
 
 def decode(batch: EncodedSeries, node: Select, mint: int) -> SampleBatch:
