@@ -15,39 +15,40 @@ from libc.string cimport memset
 
 import numpy as np
 
-from pythanos._bits cimport (
-    BitReader, bit_reader, left, read_bits, read_varbit_int, read_varbit_uint,
-)
+from pythanos._bits cimport BitReader, bit_reader, left
 from pythanos._chunk_faults cimport (
-    FAULT_BOUNDS, FAULT_COUNT, FAULT_HEADER, FAULT_SHORT, FAULT_WINDOW,
-    FLOAT_HISTOGRAM, FLOAT_HISTOGRAM_ST, HISTOGRAM, HISTOGRAM_ST, chunk_fault,
+    FAULT_BOUNDS, FAULT_COUNT, FAULT_HEADER, FLOAT_HISTOGRAM, FLOAT_HISTOGRAM_ST, HISTOGRAM, HISTOGRAM_ST, chunk_fault,
 )
-from pythanos._histogram_layout cimport Extent, LayoutColumns, as_double, keep_layout, read_layout
-from pythanos._histogram_numbers cimport (
-    DeltaState, StartState, XorState, read_all, read_start, read_xor, step, step_all,
-)
-from pythanos._xor_decode cimport STALE
+from pythanos._histogram_layout cimport Extent, LayoutColumns, keep_layout, read_layout
+from pythanos._histogram_numbers cimport StartState, XorState
+from pythanos._histogram_samples cimport RowColumns, decode_floats, decode_integers
 
 from pythanos.model.histogram import HistogramColumns, HistogramLayouts, IntegerCounts
 from pythanos.model.histogram_resolution import reduce_resolution
 
-# Where the samples go. Row `row` is the next one, `bucket` the next bucket.
-cdef struct RowColumns:
-    int64_t row
-    int64_t bucket
-    int64_t* timestamps
-    double* count
-    double* zero_count
-    double* sum
-    uint8_t* reset_hint
-    int32_t* layout
-    int64_t* bucket_start
-    double* buckets
-    int64_t* start_timestamps
-    uint8_t* integer        # NULL, with the three below, where exact counts are not wanted
-    uint64_t* exact_count
-    uint64_t* exact_zero_count
-    int64_t* exact_buckets
+ctypedef int64_t (*IntegerDecoder)(
+    BitReader*, uint64_t, const Extent*, StartState*, int64_t, uint64_t*, RowColumns*
+) noexcept nogil
+ctypedef int64_t (*FloatDecoder)(
+    BitReader*, uint64_t, const Extent*, StartState*, int64_t, XorState*, RowColumns*
+) noexcept nogil
+
+cdef extern from *:
+    """
+    #if defined(__x86_64__)
+    #define PYTHANOS_HAS_BMI2_AND_AVX2() (__builtin_cpu_supports("bmi2") && __builtin_cpu_supports("avx2"))
+    #else
+    #define PYTHANOS_HAS_BMI2_AND_AVX2() 0
+    #endif
+    """
+    bint PYTHANOS_HAS_BMI2_AND_AVX2() noexcept nogil
+
+# Chosen once, when this module is imported: the same source twice, in instructions that every processor has or not.
+cdef IntegerDecoder integer_decoder = decode_integers
+cdef FloatDecoder float_decoder = decode_floats
+if PYTHANOS_HAS_BMI2_AND_AVX2():
+    from pythanos._histogram_bmi2 import addresses
+    integer_decoder, float_decoder = <IntegerDecoder><size_t>addresses()[0], <FloatDecoder><size_t>addresses()[1]
 
 
 cdef inline bint with_starts(uint8_t encoding) noexcept nogil:
@@ -93,148 +94,11 @@ cdef int64_t measure(const uint8_t* data, uint64_t length, uint8_t encoding, Ext
     return 0
 
 
-cdef inline void put_row(
-    RowColumns* out, uint64_t t, double count, double zero_count, uint64_t sum, int64_t start
-) noexcept nogil:
-    cdef int64_t i = out.row
-    out.timestamps[i] = <int64_t>t
-    out.count[i] = count
-    out.zero_count[i] = zero_count
-    out.sum[i] = as_double(sum)
-    if out.start_timestamps != NULL:
-        out.start_timestamps[i] = start
-    if out.integer != NULL:
-        out.integer[i] = False
-        out.exact_count[i] = 0
-        out.exact_zero_count[i] = 0
-    out.row += 1
-    out.bucket_start[out.row] = out.bucket
-
-
-cdef inline void put_integer_buckets(RowColumns* out, const DeltaState* buckets, const Extent* e) noexcept nogil:
-    """Absolute counts from the differences between neighbours; the negative ones start anew at zero."""
-    cdef uint64_t total = 0
-    cdef int64_t i, width = e.positive + e.negative, positive = e.positive
-    cdef double* counts = out.buckets + out.bucket
-    cdef int64_t* exact
-    for i in range(positive):
-        total += buckets[i].value
-        counts[i] = <double><int64_t>total
-    total = 0
-    for i in range(positive, width):
-        total += buckets[i].value
-        counts[i] = <double><int64_t>total
-    if out.exact_buckets != NULL:
-        exact = out.exact_buckets + out.bucket
-        for i in range(width):
-            total = buckets[i].value if i == positive or i == 0 else total + buckets[i].value
-            exact[i] = <int64_t>total
-    out.bucket += width
-
-
-cdef int64_t decode_integers(
-    BitReader* from_here, const Extent* e, StartState* starts, int64_t capacity, DeltaState* buckets, RowColumns* out
-) noexcept nogil:
-    """The samples of an integer histogram chunk. `buckets` is scratch for one row. 0 or a fault."""
-    # A copy that nothing else can point at, so that it stays in registers.
-    cdef BitReader own = from_here[0]
-    cdef BitReader* r = &own
-    cdef DeltaState t, count, zero_count
-    cdef XorState sum
-    cdef uint64_t before = 0
-    cdef int64_t width = e.positive + e.negative
-    cdef int64_t i, k
-    cdef bint stale
-    memset(&t, 0, sizeof(t))
-    memset(&count, 0, sizeof(count))
-    memset(&zero_count, 0, sizeof(zero_count))
-    memset(buckets, 0, <size_t>width * sizeof(DeltaState))
-    sum.bits = 0
-    sum.width = 64
-    sum.trailing = 0
-    for i in range(e.rows):
-        before = t.value
-        if i == 0:
-            t.value = <uint64_t>read_varbit_int(r)
-            count.value = read_varbit_uint(r)
-            zero_count.value = read_varbit_uint(r)
-            sum.bits = read_bits(r, 64)
-        else:
-            step(r, &t)
-            step(r, &count)
-            step(r, &zero_count)
-            if not read_xor(r, &sum):
-                return FAULT_WINDOW
-        stale = sum.bits == STALE
-        if i == 0:
-            for k in range(width):
-                buckets[k].value = <uint64_t>read_varbit_int(r)
-        elif not stale:
-            step_all(r, buckets, width)
-        read_start(r, starts, i, t.value, before)
-        if r.bad or (not stale and out.bucket + width > capacity):
-            return FAULT_SHORT
-        if not stale:
-            put_integer_buckets(out, buckets, e)
-        put_row(
-            out, t.value, 0 if stale else <double>count.value, 0 if stale else <double>zero_count.value,
-            sum.bits, starts.start,
-        )
-        if out.integer != NULL:
-            out.integer[out.row - 1] = True
-            out.exact_count[out.row - 1] = 0 if stale else count.value
-            out.exact_zero_count[out.row - 1] = 0 if stale else zero_count.value
-    return 0
-
-
-cdef int64_t decode_floats(
-    BitReader* r, const Extent* e, StartState* starts, int64_t capacity, XorState* numbers, RowColumns* out
-) noexcept nogil:
-    """The samples of a float histogram chunk. `numbers` is scratch: count, zero count, sum, buckets. 0 or a fault."""
-    cdef DeltaState t
-    cdef uint64_t before
-    cdef int64_t width = e.positive + e.negative
-    cdef int64_t i, k
-    cdef bint stale
-    memset(&t, 0, sizeof(t))
-    for i in range(e.rows):
-        before = t.value
-        if i == 0:
-            t.value = <uint64_t>read_varbit_int(r)
-            for k in range(3 + width):
-                numbers[k].bits = read_bits(r, 64)
-                numbers[k].width = 64
-                numbers[k].trailing = 0
-            stale = numbers[2].bits == STALE
-        else:
-            step(r, &t)
-            for k in range(3):
-                if not read_xor(r, &numbers[k]):
-                    return FAULT_WINDOW
-            stale = numbers[2].bits == STALE
-            if not stale and not read_all(r, numbers + 3, width):
-                return FAULT_WINDOW
-        read_start(r, starts, i, t.value, before)
-        if r.bad or (not stale and out.bucket + width > capacity):
-            return FAULT_SHORT
-        if not stale:
-            for k in range(3, 3 + width):
-                out.buckets[out.bucket] = as_double(numbers[k].bits)
-                if out.exact_buckets != NULL:
-                    out.exact_buckets[out.bucket] = 0
-                out.bucket += 1
-        put_row(
-            out, t.value, 0 if stale else as_double(numbers[0].bits), 0 if stale else as_double(numbers[1].bits),
-            numbers[2].bits, starts.start,
-        )
-    return 0
-
-
 cdef int64_t decode_one(
-    const uint8_t* data, uint64_t length, uint8_t encoding, int64_t capacity, void* scratch,
+    const uint8_t* data, uint64_t length, uint64_t readable, uint8_t encoding, int64_t capacity, void* scratch,
     LayoutColumns* layouts, RowColumns* out, uint64_t* fault_at,
 ) noexcept nogil:
-    """Appends the samples of one chunk, which `measure` has accepted. 0 or a fault."""
+    """Appends the samples of one chunk, which `measure` has accepted; `readable` bytes begin with it. 0 or a fault."""
     cdef BitReader r = bit_reader(data, length, 3)
     cdef int64_t first = out.row
     cdef int64_t layout, fault, i
@@ -249,12 +113,13 @@ cdef int64_t decode_one(
     if e.rows == 0:
         return 0
     layout = keep_layout(&r, &e, layouts)
+    r.end = readable << 3
     if layout < 0:
         fault = layout
     elif is_float(encoding):
-        fault = decode_floats(&r, &e, &starts, capacity, <XorState*>scratch, out)
+        fault = float_decoder(&r, length << 3, &e, &starts, capacity, <XorState*>scratch, out)
     else:
-        fault = decode_integers(&r, &e, &starts, capacity, <DeltaState*>scratch, out)
+        fault = integer_decoder(&r, length << 3, &e, &starts, capacity, <uint64_t*>scratch, out)
     fault_at[0] = r.at >> 3
     for i in range(first, out.row):
         out.layout[i] = <int32_t>layout
@@ -296,8 +161,9 @@ cdef int64_t measure_all(
 
 
 cdef int64_t decode_all(
-    const uint8_t* base, const int64_t[::1] offset, const int32_t[::1] length, const uint8_t[::1] encoding,
-    int64_t capacity, void* scratch, LayoutColumns* layouts, RowColumns* out, int64_t* row, uint64_t* fault_at,
+    const uint8_t* base, int64_t size, const int64_t[::1] offset, const int32_t[::1] length,
+    const uint8_t[::1] encoding, int64_t capacity, void* scratch, LayoutColumns* layouts, RowColumns* out,
+    int64_t* row, uint64_t* fault_at,
 ) noexcept nogil:
     cdef int64_t fault, i
     out.bucket_start[0] = 0
@@ -307,7 +173,8 @@ cdef int64_t decode_all(
         row[0] = i
         if HISTOGRAM <= encoding[i] <= FLOAT_HISTOGRAM or with_starts(encoding[i]):
             fault = decode_one(
-                base + offset[i], <uint64_t>length[i], encoding[i], capacity, scratch, layouts, out, fault_at
+                base + offset[i], <uint64_t>length[i], <uint64_t>(size - offset[i]), encoding[i], capacity, scratch,
+                layouts, out, fault_at,
             )
             if fault:
                 return fault
@@ -358,7 +225,7 @@ def decode_histograms(arena, offset, length, encoding, *, str file="chunks", bin
     try:
         with nogil:
             fault = decode_all(
-                base, offsets, lengths, encodings, total.buckets, scratch, &layouts, &out, &row, &fault_at
+                base, size, offsets, lengths, encodings, total.buckets, scratch, &layouts, &out, &row, &fault_at
             )
     finally:
         free(scratch)

@@ -1,8 +1,10 @@
 # The numbers of a histogram sample, read: deltas of deltas, XOR values, and the start timestamp behind them.
 
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
-from pythanos._bits cimport BitReader, read_bits, read_signed_varint, read_varbit_int, take_zeros
+from pythanos._bits cimport (
+    PYTHANOS_CLZ64, PYTHANOS_RARE, BitReader, peek, peek64, read_bits, read_signed_varint, read_varbit_int, take_zeros,
+)
 
 # An XOR value while a chunk is read: 64 bits wide until a first window was sent.
 cdef struct XorState:
@@ -11,14 +13,16 @@ cdef struct XorState:
     int32_t trailing
 
 
-# A number of an integer histogram while a chunk is read.
-cdef struct DeltaState:
-    uint64_t value
-    uint64_t delta
+# A varbit number of up to 32 bits, by the ones in front: how long it is with them. Byte 0 and 7: longer, or no number.
+cdef extern from *:
+    """
+    #define PYTHANOS_VARBIT_LENGTHS 0xFF2018110D0905FFULL
+    """
+    const uint64_t VARBIT_LENGTHS "PYTHANOS_VARBIT_LENGTHS"
 
 
-cdef inline bint read_xor(BitReader* r, XorState* v) noexcept nogil:
-    """The value code: 0 | 10 bits | 11 window bits. False where the window is impossible."""
+cdef inline bint read_xor_near_end(BitReader* r, XorState* v) noexcept nogil:
+    """As ``read_xor``, with every read checked."""
     cdef uint64_t window
     if not read_bits(r, 1):
         return True
@@ -34,22 +38,82 @@ cdef inline bint read_xor(BitReader* r, XorState* v) noexcept nogil:
     return True
 
 
-cdef inline void step(BitReader* r, DeltaState* d) noexcept nogil:
-    d.delta += <uint64_t>read_varbit_int(r)
-    d.value += d.delta
+cdef inline bint read_xor(BitReader* r, XorState* v) noexcept nogil:
+    """The value code: 0 | 10 bits | 11 window bits. False where the window is impossible."""
+    cdef uint64_t word
+    cdef int valid = 55
+    # A longest code is 77 bits: these bytes hold it wherever it begins.
+    if PYTHANOS_RARE((r.at >> 3) + 12 > (r.end >> 3)):
+        return read_xor_near_end(r, v)
+    word = peek(r.data, r.at)
+    if not (word >> 63):
+        r.at += 1
+        return True
+    if (word >> 62) & 1:
+        v.width = <int32_t>((word >> 51) & 63)
+        v.width = v.width if v.width else 64
+        v.trailing = 64 - <int32_t>((word >> 57) & 31) - v.width
+        if v.trailing < 0:
+            v.trailing = 0
+            return False
+        r.at += 13
+        word <<= 13
+        valid = 44
+    else:
+        r.at += 2
+        word <<= 2
+    if v.width > valid:
+        word = peek64(r.data, r.at)
+    v.bits ^= (word >> (64 - v.width)) << v.trailing
+    r.at += <uint64_t>v.width
+    return True
 
 
-cdef inline void step_all(BitReader* r, DeltaState* numbers, int64_t n) noexcept nogil:
-    """Most numbers go on as they did, at a zero bit each: runs of them are taken at once."""
-    cdef int64_t k = 0
+cdef inline void read_changes(BitReader* r, uint64_t* deltas, int64_t n) noexcept nogil:
+    """Adds the next n varbit numbers, most of which are zero, to `deltas`.
+
+    A zero is a zero bit, and the ones in front of any other tell how long it is; so a word, two counts of leading bits
+    and a small table give both a run of zeros and the number behind it, with no branch to be mispredicted. Mostly three
+    such pairs are in a word; loading it anew sooner would cost more than the rest, later would be hard to predict.
+    """
+    cdef const uint8_t* data = r.data
+    cdef uint64_t word, at = r.at, bytes = r.end >> 3
+    cdef int64_t k = 0, zeros
+    cdef int ones, length, rest, used, turn
+    while (at >> 3) + 8 <= bytes:
+        word = peek(data, at)
+        used = 0
+        for turn in range(3):
+            zeros = PYTHANOS_CLZ64(word | 1)
+            if zeros >= n - k:
+                if used + n - k > 57:
+                    break
+                r.at = at + <uint64_t>(used + n - k)
+                return
+            word <<= zeros
+            ones = PYTHANOS_CLZ64(~word | 1ULL << 56)
+            length = <int>(VARBIT_LENGTHS >> (8 * ones)) & 0xFF
+            if PYTHANOS_RARE(used + zeros + length > 57):
+                break
+            # The number, as `widen` gives it, from the top of the word.
+            rest = 65 + ones - length
+            deltas[k + zeros] += <uint64_t>((<int64_t>((word << (ones + 1)) - (1ULL << rest)) >> rest) + 1)
+            word <<= length
+            used += <int>zeros + length
+            k += zeros + 1
+        at += <uint64_t>used
+        if PYTHANOS_RARE(used == 0):
+            zeros = min(<int64_t>PYTHANOS_CLZ64(peek(data, at) | 0x7F), n - k)
+            r.at = at + <uint64_t>zeros
+            k += zeros
+            if k < n:
+                deltas[k] += <uint64_t>read_varbit_int(r)
+                k += 1
+            at = r.at
+    r.at = at
     while k < n:
-        k += take_zeros(r, n - k)
-        if k < n:
-            numbers[k].delta += <uint64_t>read_varbit_int(r)
-            k += 1
-    # Apart from the reading, which is a chain of branches, this is one run of additions.
-    for k in range(n):
-        numbers[k].value += numbers[k].delta
+        deltas[k] += <uint64_t>read_varbit_int(r)
+        k += 1
 
 
 cdef inline bint read_all(BitReader* r, XorState* numbers, int64_t n) noexcept nogil:
