@@ -13,10 +13,17 @@ from pythanos.errors import QueryCanceled, QueryTimeout
 DEFAULT_TENANT = "default-tenant"
 
 
-class RequestContext:
-    """One request's deadline, cancellation flag and identity. Safe to use from several threads."""
+def _nobody_waits() -> None:
+    """The way to step aside where requests do not take turns."""
 
-    __slots__ = ("_canceled", "_on_cancel", "deadline", "monotonic", "request_id", "tenant")
+
+class RequestContext:
+    """One request's deadline, cancellation flag and identity. Safe to use from several threads.
+
+    ``step_aside`` is called before the work waits for anything but the interpreter, so that others may begin theirs.
+    """
+
+    __slots__ = ("_canceled", "_on_cancel", "deadline", "monotonic", "request_id", "step_aside", "tenant")
 
     def __init__(
         self,
@@ -25,8 +32,10 @@ class RequestContext:
         tenant: str = DEFAULT_TENANT,
         request_id: str = "",
         monotonic: Callable[[], float] = time.monotonic,
+        step_aside: Callable[[], None] = _nobody_waits,
     ) -> None:
         self.monotonic = monotonic
+        self.step_aside = step_aside
         self.deadline = None if timeout_seconds is None else monotonic() + timeout_seconds
         self.tenant = tenant
         self.request_id = request_id
@@ -37,7 +46,11 @@ class RequestContext:
     def child(self, *, timeout_seconds: float | None = None) -> RequestContext:
         """A part of the same request that may end earlier, by its own timeout or ``cancel``, and ends with this one."""
         child = RequestContext(
-            timeout_seconds=timeout_seconds, tenant=self.tenant, request_id=self.request_id, monotonic=self.monotonic
+            timeout_seconds=timeout_seconds,
+            tenant=self.tenant,
+            request_id=self.request_id,
+            monotonic=self.monotonic,
+            step_aside=self.step_aside,
         )
         if self.deadline is not None and (child.deadline is None or self.deadline < child.deadline):
             child.deadline = self.deadline

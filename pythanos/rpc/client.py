@@ -107,6 +107,7 @@ class RemoteStore:
             codec.series_request_to_proto(request), timeout=ctx.remaining_seconds(), metadata=metadata_of(ctx)
         )
         ctx.on_cancel(call.cancel)
+        ctx.step_aside()
         try:
             for data in gathered(call):
                 ctx.check()
@@ -120,6 +121,7 @@ class RemoteStore:
 
     def label_names(self, ctx: RequestContext, request: LabelNamesRequest) -> LabelsAnswer:
         message = codec.label_names_request_to_proto(request)
+        ctx.step_aside()
         try:
             answer = self._label_names(message, timeout=ctx.remaining_seconds(), metadata=metadata_of(ctx))
         except grpc.RpcError as error:
@@ -128,6 +130,7 @@ class RemoteStore:
 
     def label_values(self, ctx: RequestContext, request: LabelValuesRequest) -> LabelsAnswer:
         message = codec.label_values_request_to_proto(request)
+        ctx.step_aside()
         try:
             answer = self._label_values(message, timeout=ctx.remaining_seconds(), metadata=metadata_of(ctx))
         except grpc.RpcError as error:

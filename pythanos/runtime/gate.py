@@ -93,6 +93,7 @@ class Gate:
             turn = _Turn()
             self._waiting.append(turn)
         ctx.on_cancel(turn.wake)
+        ctx.step_aside()
         arrived = turn.wait(ctx.remaining_seconds())
         with self._lock:
             if turn.granted:

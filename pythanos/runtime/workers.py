@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import queue
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +13,7 @@ from twisted.python.failure import Failure
 
 from pythanos.errors import LimitExceeded
 from pythanos.runtime.allocator import keep_freed_memory
+from pythanos.runtime.thread_team import TURN_SECONDS, ThreadTeam
 from pythanos.workers import Workers
 
 R = TypeVar("R")
@@ -23,56 +22,8 @@ R = TypeVar("R")
 SWITCH_INTERVAL_SECONDS = 0.0005
 
 
-class ThreadTeam:
-    """As many threads as jobs were ever under way at once. ``run`` and ``stop`` are called in one thread only.
-
-    A job is handed over by one queue in C, with no context to copy and no lock of our own: half of what a small request
-    costs is waking threads.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._jobs: queue.SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]] | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
-        self._under_way = 0
-
-    def run(self, job: Callable[..., None], *args: Any) -> None:
-        """Runs ``job(*args)``, which must not raise, in a thread of the team."""
-        with self._lock:
-            self._under_way += 1
-            begun = self._under_way > len(self._threads)
-        self._jobs.put((job, args))
-        if begun:
-            thread = threading.Thread(target=self._serve, name=f"{self.name}-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def stop(self) -> None:
-        """Returns when all jobs are done and the threads have ended."""
-        for _ in self._threads:
-            self._jobs.put(None)
-        for thread in self._threads:
-            thread.join()
-        self._threads = []
-
-    def _serve(self) -> None:
-        while True:
-            found = self._jobs.get()
-            if found is None:
-                return
-            job, args = found
-            try:
-                job(*args)
-            finally:
-                with self._lock:
-                    self._under_way -= 1
-                # What a job held must not live on until the next one.
-                del found, job, args
-
-
 class RequestPool(Service):
-    """Runs each request in a thread of its own; the one that finds none is turned away at once.
+    """Runs each request in a thread, small ones by turns; the one that finds every thread taken is turned away at once.
 
     ``threads_max`` bounds running and waiting requests together; a Gate inside decides how many of them run.
     """
@@ -84,6 +35,7 @@ class RequestPool(Service):
         self._team = ThreadTeam(name)
         self._busy = 0
         self._idle: list[defer.Deferred[None]] = []
+        self._hurries = False
         self._in_flight = Gauge(
             f"pythanos_{name}_in_flight", "Requests that hold a thread of the pool.", registry=registry
         )
@@ -112,8 +64,19 @@ class RequestPool(Service):
         self._busy += 1
         self._in_flight.set(self._busy)
         answer: defer.Deferred[R] = defer.Deferred()
-        self._team.run(self._work, answer, job, args)
+        if self._team.run(self._work, answer, job, args) and not self._hurries:
+            self._hurries = True
+            self._reactor.callLater(TURN_SECONDS, self._hurry)
         return answer
+
+    def step_aside(self) -> None:
+        """To be called by a request that is about to wait: see ThreadTeam. Any thread."""
+        self._team.step_aside()
+
+    def _hurry(self) -> None:
+        self._hurries = self._team.hurry()
+        if self._hurries:
+            self._reactor.callLater(TURN_SECONDS, self._hurry)
 
     def _work(self, answer: defer.Deferred[R], job: Callable[..., R], args: tuple[Any, ...]) -> None:
         """In a thread of the team."""

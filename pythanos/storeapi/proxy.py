@@ -349,6 +349,7 @@ def _waiting(result: Callable[[float | None], LabelsAnswer], part: RequestContex
     """Waits for a job no longer than its context lives."""
 
     def wait() -> LabelsAnswer:
+        part.step_aside()
         try:
             return result(part.remaining_seconds())
         except TimeoutError as error:

@@ -69,6 +69,7 @@ class PulledStream(Generic[Frame]):
         with self._changed:
             while not self._frames and not self._done:
                 self._ctx.check()
+                self._ctx.step_aside()
                 if not self._changed.wait(self._patience_seconds()):
                     self._out_of_patience()
             if self._frames:

@@ -360,7 +360,7 @@ class _WireRequest(http.Request):
         request_id = headers.get("x-request-id", "")
         if not (0 < len(request_id) <= 128 and request_id.isascii() and request_id.isprintable()):
             request_id = os.urandom(16).hex()
-        context = RequestContext(request_id=request_id)
+        context = RequestContext(request_id=request_id, step_aside=self.site.pool.step_aside)
         return Request(
             method=self.method.decode("latin-1"),
             path=unquote_to_bytes(self.path).decode("utf-8", "surrogateescape"),

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pythanos.errors import LimitExceeded
 from pythanos.runtime.probe import Probe
+from pythanos.runtime.thread_team import TURN_SECONDS
 from pythanos.runtime.workers import RequestPool
 
 
@@ -26,12 +27,18 @@ class HandTeam:
     def __init__(self) -> None:
         self.jobs: list = []
         self.stopped = False
+        self.hurried = 0
 
     def stop(self) -> None:
         self.stopped = True
 
     def run(self, job, *args):
         self.jobs.append(lambda: job(*args))
+        return len(self.jobs) > 1
+
+    def hurry(self):
+        self.hurried += 1
+        return len(self.jobs) > 1
 
 
 class RequestPoolTests(SynchronousTestCase):
@@ -72,6 +79,18 @@ class RequestPoolTests(SynchronousTestCase):
         self.successResultOf(kept[0])
         kept.append(self.pool.call(int))
         self.assertNoResult(kept[2])
+
+    def test_jobs_that_wait_are_looked_after(self):
+        """While a job waits for another one the team is hurried turn by turn, by one timer; then no more."""
+        self.pool.call(int)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.pool.call(int)
+        self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
+        self.reactor.advance(TURN_SECONDS)
+        self.assertEqual((self.hand.hurried, len(self.reactor.getDelayedCalls())), (1, 1))
+        self.perform()
+        self.reactor.advance(TURN_SECONDS)
+        self.assertEqual((self.hand.hurried, self.reactor.getDelayedCalls()), (2, []))
 
     def test_stopping_drains(self):
         """New requests are refused, running ones finish, then the threads end."""

@@ -53,6 +53,9 @@ class HandPool:
             return self.jobs[-1][0]
         return defer.maybeDeferred(job, *args)
 
+    def step_aside(self) -> None:
+        """Nobody takes turns here."""
+
     def run_one(self) -> None:
         done, job, args = self.jobs.pop(0)
         done.callback(job(*args))

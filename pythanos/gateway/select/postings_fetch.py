@@ -252,6 +252,8 @@ class PostingsFetch:
         name = self._block.index_name
         for read in self._reads:
             self._run.ctx.check()
+            if not read.data.done():
+                self._run.ctx.step_aside()
             data = read.data.result()
             self._run.stats.fetched("postings", len(read.owner), len(data))
             self._run.stats.touched("postings", len(read.owner), int((read.end - read.start).sum()))

@@ -61,6 +61,7 @@ class FanOut:
         ]
         gathered: Gathered[T] = Gathered()
         try:
+            ctx.step_aside()
             for job in jobs:
                 values, warnings, error = job.result()
                 ctx.check()

@@ -38,6 +38,7 @@ class RemoteQueryAPI:
         else:
             call = self._range(messages.range_to_proto(request), timeout=timeout, metadata=metadata)
         ctx.on_cancel(call.cancel)
+        ctx.step_aside()
         return QueryStream(ctx, call, self._address)
 
 
