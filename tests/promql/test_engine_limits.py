@@ -109,6 +109,28 @@ def test_a_query_past_its_deadline_stops() -> None:
         engine.instant(ctx, gauges(), InstantQuery("m", 0))
 
 
+def test_long_windows_are_looked_through_in_parts() -> None:
+    """A query that has ended stays for one part of a block, not for seconds; the parts make one answer."""
+    text = "count_over_time((m * 2)[20m:1s])"
+
+    class Ending(RequestContext):
+        looks = 0
+
+        def check(self) -> None:
+            self.looks += 1
+            super().check()
+
+    def asked(step_ms: int) -> tuple[int, list[float]]:
+        ctx = Ending()
+        query = RangeQuery(text, 10 * MINUTE, 15 * MINUTE, step_ms)
+        value = Engine(EngineOptions(parser=EVERYTHING), Workers.inline()).range(ctx, gauges(), query).value
+        return ctx.looks, value.values[:, :: MINUTE // step_ms].tolist()
+
+    (few, coarse), (many, fine) = asked(MINUTE), asked(20)
+    assert many >= few + 5
+    assert coarse == fine
+
+
 def test_selections_are_closed_when_a_query_fails() -> None:
     """A stream from a store must not stay open behind an error."""
     closed = []

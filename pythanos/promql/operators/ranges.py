@@ -53,6 +53,8 @@ from pythanos.promql.queryable import EncodedSeries
 from pythanos.promql.sample_counts import Counted, Counts, window_counts
 from pythanos.promql.values import Steps
 
+# Samples that windows look at between two looks at whether the query has ended; some of the functions sort them.
+_LOOKS = 16e6
 _COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
 
 
@@ -102,22 +104,35 @@ class RangeOperator:
         values = np.empty((len(samples), self.steps.count))
         starts = samples.start_timestamps if self.evaluation.options.use_start_timestamps else None
         overlaps = None if starts is None else np.zeros(len(samples), np.int64)
-        scanned, read = _windows.range_rows(
-            self.function.kernel,
-            samples.start,
-            samples.timestamps,
-            samples.values,
-            values,
-            start_timestamps=starts,
-            overlaps=overlaps,
-            **self._grid(),
-        )
+        scanned = read = 0
+        for part in self._parts(samples):
+            self.evaluation.ctx.check()
+            looked = _windows.range_rows(
+                self.function.kernel,
+                samples.start[part.start : part.stop + 1],
+                samples.timestamps,
+                samples.values,
+                values[part],
+                start_timestamps=starts,
+                overlaps=None if overlaps is None else overlaps[part],
+                **self._grid(),
+            )
+            scanned, read = scanned + looked[0], read + looked[1]
         overlapping = [] if overlaps is None else self._overlap_warnings(samples.labels, overlaps)
         block = Block(samples.labels, values, drop_name, scanned, read)
         if histograms is not None:
             self._with_histograms(block, replace(samples, start_timestamps=starts), histograms)
         block.counted = self.place.counted(block.scanned, block.read, partial(self._counts, samples, histograms))
         return self._named(block, overlapping)
+
+    def _parts(self, samples: SampleBatch) -> Iterator[slice]:
+        """The rows in parts that a kernel is done with soon: many long windows take seconds to look through."""
+        span = (self.ends.count - 1) * self.ends.step_ms + self.range_ms
+        share = min(1.0, self.range_ms / span) if span else 1.0
+        looks = self.steps.count * len(samples.values) * share
+        rows = max(1, int(len(samples) * _LOOKS / looks)) if looks > _LOOKS else max(1, len(samples))
+        for first in range(0, len(samples), rows):
+            yield slice(first, min(first + rows, len(samples)))
 
     def scanned(self, labels: LabelColumn, decoder: SeriesDecoder) -> Block:
         """The function over the windows of series that are floats; runs in a job."""
@@ -221,7 +236,7 @@ class RangeScan(RangeOperator):
         self.node = node
         self.mint = hints.mint
         self.selection = open_selection(evaluation, node.select, hints)
-        self.rows = block_rows(hints, steps.count)
+        self.rows = block_rows(hints, steps.count, node.range_ms)
 
     def jobs(self) -> Iterator[Job]:
         self.prepare()

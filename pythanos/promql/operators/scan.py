@@ -25,8 +25,10 @@ from pythanos.promql.values import HistogramRows, Steps
 
 # A job's rows and samples: 2 MiB of results, 8 MiB of samples, which come every 15 s as far as one can guess. Blocks
 # that fit into a core's second-level cache, an eighth of that, lose more by cutting batches than they gain.
+# Long windows make jobs long, and a query that has ended ends with its jobs: so much is looked at within a second.
 _BLOCK_POINTS = 256 * 1024
 _BLOCK_SAMPLES = 512 * 1024
+_BLOCK_LOOKS = 64 * 1024 * 1024
 _INTERVAL_GUESS_MS = 15_000
 _ROWS_MIN, _ROWS_MAX = 8, 2048
 
@@ -225,10 +227,12 @@ def open_selection(evaluation: Evaluation, node: Select, hints: SelectHints) -> 
     return selection
 
 
-def block_rows(hints: SelectHints, steps: int) -> int:
-    """How many series a job should take."""
+def block_rows(hints: SelectHints, steps: int, range_ms: int = 0) -> int:
+    """How many series a job should take whose steps look back for ``range_ms``."""
     samples = (hints.maxt - hints.mint) // _INTERVAL_GUESS_MS + 1
-    return max(_ROWS_MIN, min(_ROWS_MAX, _BLOCK_POINTS // max(1, steps), _BLOCK_SAMPLES // max(1, samples)))
+    looks = steps * (range_ms // _INTERVAL_GUESS_MS + 1)
+    most = min(_BLOCK_POINTS // max(1, steps), _BLOCK_SAMPLES // max(1, samples), _BLOCK_LOOKS // max(1, looks))
+    return max(_ROWS_MIN, min(_ROWS_MAX, most))
 
 
 def batch_jobs(selection: Selection, rows: int, work: Callable[[EncodedSeries], Block]) -> Iterator[Job]:
