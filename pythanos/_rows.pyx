@@ -316,24 +316,6 @@ def presence(const double[:, ::1] values, const int64_t[::1] key, Py_ssize_t key
     return result
 
 
-def raise_groups(uint8_t[:, ::1] groups, const uint8_t[:, ::1] rows, const int64_t[::1] key):
-    """Makes ``groups[key[i]]``, in place, the larger of itself and ``rows[i]`` at each step."""
-    cdef Py_ssize_t i, k, n = rows.shape[0], steps = rows.shape[1]
-    cdef uint8_t* out
-    cdef const uint8_t* row
-    _check_rows(key, groups.shape[0])
-    if key.shape[0] != n or groups.shape[1] != steps:
-        raise ValueError("columns of different lengths")
-    if not steps:
-        return
-    with nogil:
-        for i in range(n):
-            out = &groups[key[i], 0]
-            row = &rows[i, 0]
-            for k in range(steps):
-                out[k] = row[k] if row[k] > out[k] else out[k]
-
-
 def mask_rows(double[:, ::1] values, const int64_t[::1] key, const uint8_t[:, ::1] allowed, *, bint where):
     """Makes absent, in place, what stands at a step where ``allowed[key[i], k]`` is not ``where``."""
     cdef Py_ssize_t i, k, n = values.shape[0], steps = values.shape[1]

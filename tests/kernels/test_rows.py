@@ -219,19 +219,6 @@ def test_presence_of_keys_masks_rows_step_by_step() -> None:
     assert [[is_stale(value) for value in row] for row in values] == [[False, True], [True, True]]
 
 
-def test_groups_are_raised_to_the_largest_of_their_rows():
-    """Each group holds at each step the largest of what it held and its rows; others stay."""
-    groups = np.array([[1, 0, 5], [2, 2, 2], [0, 0, 0]], np.uint8)
-    rows = np.array([[3, 0, 1], [1, 4, 1], [2, 9, 0]], np.uint8)
-    _rows.raise_groups(groups, rows, np.array([0, 1, 0]))
-    assert groups.tolist() == [[3, 9, 5], [2, 4, 2], [0, 0, 0]]
-
-
-def test_raising_a_group_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="out of range"):
-        _rows.raise_groups(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8), np.array([1]))
-
-
 def test_pairs_in_place_are_those_of_a_new_array():
     """Rows that pair off one after the other are written over; others are not, and read-only ones stay."""
     left, right = np.arange(6.0).reshape(3, 2), np.array([[10.0, ABSENT], [20.0, 30.0]])

@@ -11,13 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pythanos import _histogram_rows
 from pythanos.model.histogram import HistogramColumns, concat_histograms, take_rows
 from pythanos.model.series import STALE_NAN_BITS
 from pythanos.promql.values import Growth, HistogramRows
-
-# What Prometheus takes a histogram for: its own bytes and 8 for each span, bucket and bound, in samples of 16 bytes.
-_HISTOGRAM_BYTES = 176
-_SAMPLE_BYTES = 16
 
 
 def referred(row: NDArray[np.int64], columns: HistogramColumns, growth: Growth | None = None) -> HistogramRows | None:
@@ -99,15 +96,12 @@ def samples(values: NDArray[np.float64], histograms: HistogramRows | None) -> ND
 
 def sample_sizes(columns: HistogramColumns) -> NDArray[np.int64]:
     """int64[h]: as how many float samples each histogram counts."""
-    layouts, layout = columns.layouts, columns.layout
-    shared = np.diff(layouts.span_start) + np.diff(layouts.bound_start)
-    return (_HISTOGRAM_BYTES + 8 * (shared[layout] + np.diff(columns.bucket_start))) // _SAMPLE_BYTES
+    return _histogram_rows.sample_sizes(columns)
 
 
 def points(histograms: HistogramRows) -> int:
     """As how many float samples the histograms of a block count."""
-    there = histograms.row[histograms.row >= 0]
-    return int(sample_sizes(histograms.columns)[there].sum())
+    return _histogram_rows.points(histograms.row, histograms.columns)
 
 
 def nbytes(histograms: HistogramRows) -> int:
