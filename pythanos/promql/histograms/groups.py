@@ -45,9 +45,7 @@ class GroupHistograms:
         """One block. floats: bool[groups, steps], where floats were before it."""
         self._grow(len(floats))
         row, columns = (None, None) if histograms is None else (histograms.row, histograms.columns)
-        clashes, behind = meet(
-            values, row, columns, group, floats.view(np.uint8), self.first, self.met.view(np.uint8)
-        )
+        clashes, behind = meet(values, row, columns, group, floats.view(np.uint8), self.first, self.met.view(np.uint8))
         if clashes.any():
             self.mixed_names |= dict.fromkeys(_labels.values_of(labels.take(np.nonzero(clashes)[0]), "__name__"))
         if histograms is None:
