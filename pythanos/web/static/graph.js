@@ -138,8 +138,12 @@ const figures = (started, text) => { $("figures").textContent = `${Math.round(pe
 
 function metricName(metric) {
   const { __name__: name = "", ...rest } = metric;
-  const labels = Object.entries(rest).map(([key, value]) => `${key}=${JSON.stringify(value)}`).join(", ");
-  return labels || !name ? `${name}{${labels}}` : name;
+  const plain = /^[a-zA-Z_:][\w:]*$/.test(name) || !name;
+  const labels = Object.entries(rest).map(([key, value]) =>
+    `${/^[a-zA-Z_]\w*$/.test(key) ? key : JSON.stringify(key)}=${JSON.stringify(value)}`);
+  // A name beyond these characters stands between the braces, in quotes.
+  if (!plain) labels.unshift(JSON.stringify(name));
+  return labels.length || !name ? `${plain ? name : ""}{${labels.join(", ")}}` : name;
 }
 
 function valueText(one) {
