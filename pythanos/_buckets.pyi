@@ -1,8 +1,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pythanos._row_parts import RowParts
+
+def limit_lanes(lanes: int) -> None: ...
 def bucket_rows(
-    values: NDArray[np.float64],
+    values: RowParts,
     bound: NDArray[np.float64],
     order: NDArray[np.int64],
     start: NDArray[np.int64],

@@ -3,34 +3,56 @@
 Semantics: ``prometheus:promql/quantile.go`` (BucketQuantile, BucketFraction), operation by operation.
 """
 
-# Design: the caller orders rows by histogram and upper bound; per step the buckets present are copied into scratch
-# memory, equal bounds are added up, counts are made monotonic, and the rank is looked up.
+# Design: the caller orders rows by histogram and upper bound. Quantiles of histograms whose buckets are all there are
+# taken several steps at a time (_lanes_buckets.h). For what remains, per step, the buckets present are copied into
+# scratch memory, equal bounds are added up, counts are made monotonic, and the rank is looked up.
 
 import numpy as np
 
-from libc.math cimport INFINITY, NAN, fabs, fmin, isinf
-from libc.stdint cimport int64_t
+from libc.math cimport INFINITY, NAN, fabs, fmin
+from libc.stdint cimport int64_t, uint8_t
 from libc.float cimport DBL_MAX, DBL_MIN
 
+from pythanos._row_parts cimport RowParts
+
 cdef extern from "_lanes.h" nogil:
+    # What monotonicity took: how many steps, the bounds touched, the largest decrease, the first and the last step.
+    ctypedef struct Forced "pt_forced":
+        double samples
+        double bound_min
+        double bound_max
+        double difference_max
+        double first
+        double last
+    int force_width "pt_force_width"
+    void tell_bound "pt_tell_bound"(Forced*, double bound) noexcept
+    void tell_step "pt_tell_step"(Forced*, double difference, int64_t step) noexcept
+    int64_t plain_quantiles "pt_bucket_quantiles"(
+        const double** rows, const double* bound, int64_t size, const double* q, int64_t k, int64_t steps, double* room,
+        uint8_t* touched, double* out, Forced* told) noexcept
     bint absent "pt_absent"(double) noexcept
     double absent_value "pt_absent_value"() noexcept
 
 cdef double TOLERANCE = 1e-12
+
+cdef enum:
+    LANES = 8           # the most steps that are taken at a time
 
 cdef struct Buckets:
     double* bound
     double* count
     int64_t size
 
-cdef struct Forced:
-    # What monotonicity took: how many steps, the bounds touched, the largest decrease, the first and the last step.
-    double samples
-    double bound_min
-    double bound_max
-    double difference_max
-    double first
-    double last
+
+cdef struct Histogram:
+    # The rows of its buckets by rising bound, and memory for `size` buckets.
+    const double** row
+    double* bound
+    int64_t size
+    bint orderly            # no bound occurs twice, and the last is infinite
+    Buckets scratch
+    double* room
+    uint8_t* touched
 
 
 cdef bint _almost_equal(double a, double b) noexcept nogil:
@@ -58,6 +80,7 @@ cdef void _coalesce(Buckets* b) noexcept nogil:
 cdef void _make_monotonic(Buckets* b, int64_t step, Forced* forced) noexcept nogil:
     cdef int64_t i
     cdef double before = b.count[0], now
+    cdef double difference_max = 0
     cdef bint changed = False
     for i in range(1, b.size):
         now = b.count[i]
@@ -69,15 +92,12 @@ cdef void _make_monotonic(Buckets* b, int64_t step, Forced* forced) noexcept nog
         if now < before:
             b.count[i] = before
             changed = True
-            forced.bound_min = min(forced.bound_min, b.bound[i])
-            forced.bound_max = max(forced.bound_max, b.bound[i])
-            forced.difference_max = max(forced.difference_max, before - now)
+            tell_bound(forced, b.bound[i])
+            difference_max = max(difference_max, before - now)
             continue
         before = now
     if changed:
-        forced.first = step if forced.samples == 0 else forced.first
-        forced.last = step
-        forced.samples += 1
+        tell_step(forced, difference_max, step)
 
 
 cdef double _quantile(double q, Buckets* b, int64_t step, Forced* forced) noexcept nogil:
@@ -153,8 +173,61 @@ cdef double _fraction(double lower, double upper, Buckets* b) noexcept nogil:
     return (upper_rank - lower_rank) / count
 
 
+cdef void _take(
+    Histogram* h, const double** row, const double[::1] bound, const int64_t[::1] order, int64_t begin, int64_t end
+) noexcept nogil:
+    """Makes `h` the histogram whose rows are order[begin:end]."""
+    cdef int64_t i
+    h.size = end - begin
+    h.orderly = h.size > 1 and bound[order[end - 1]] == INFINITY
+    for i in range(h.size):
+        h.row[i] = row[order[begin + i]]
+        h.bound[i] = bound[order[begin + i]]
+        if i > 0 and not h.bound[i] > h.bound[i - 1]:
+            h.orderly = False
+
+
+cdef bint _gather(Histogram* h, int64_t step) noexcept nogil:
+    """Copies the buckets that are there at a step to `scratch`; whether there are any."""
+    cdef int64_t i
+    cdef Buckets* b = &h.scratch
+    b.size = 0
+    for i in range(h.size):
+        if not absent(h.row[i][step]):
+            b.bound[b.size] = h.bound[i]
+            b.count[b.size] = h.row[i][step]
+            b.size += 1
+    return b.size > 0
+
+
+cdef void _quantile_row(Histogram* h, const double* q, int64_t steps, double* out, Forced* forced) noexcept nogil:
+    cdef int64_t k = 0, stop
+    while k < steps:
+        stop = steps
+        if h.orderly:
+            k = plain_quantiles(h.row, h.bound, h.size, q, k, steps, h.room, h.touched, out, forced)
+            stop = min(k + LANES, steps)
+        for k in range(k, stop):
+            out[k] = _quantile(q[k], &h.scratch, k, forced) if _gather(h, k) else absent_value()
+        k = stop
+
+
+cdef void _fraction_row(
+    Histogram* h, const double* lower, const double* upper, int64_t steps, double* out
+) noexcept nogil:
+    cdef int64_t k
+    for k in range(steps):
+        out[k] = _fraction(lower[k], upper[k], &h.scratch) if _gather(h, k) else absent_value()
+
+
+def limit_lanes(int lanes):
+    """Uses vectors of at most 8, 4 or 2 lanes from now on (0: what the CPU has), so that tests can compare them."""
+    global force_width
+    force_width = lanes
+
+
 def bucket_rows(
-    const double[:, ::1] values,
+    RowParts values not None,
     const double[::1] bound,
     const int64_t[::1] order,
     const int64_t[::1] start,
@@ -163,47 +236,45 @@ def bucket_rows(
 ):
     """One row for each of h histograms: (float64[h, steps], forced float64[h, 6]).
 
-    values: float64[n, steps], cumulative counts of buckets; bound: float64[n], their upper bounds; order: int64, the
+    values: n rows of steps, cumulative counts of buckets; bound: float64[n], their upper bounds; order: int64, the
     rows of histogram i by rising bound in ``order[start[i] : start[i + 1]]``. ``first`` float64[steps] is the
     quantile; with ``second``, the two are the limits of the fraction instead. A histogram without a bucket at a step
     is absent there. ``forced`` says where counts had to be made monotonic: steps touched, lowest and highest bound,
     largest decrease, first and last step.
     """
-    cdef Py_ssize_t i, k, row, h = start.shape[0] - 1, steps = values.shape[1], longest = 1
-    cdef Buckets b
-    cdef Forced* report
+    cdef Py_ssize_t i, h = start.shape[0] - 1, steps = values.steps, longest = 1
+    cdef Histogram histogram
     if first.shape[0] < steps or (second is not None and second.shape[0] < steps):
         raise ValueError("a parameter row is missing")
-    if start[0] < 0 or start[h] > order.shape[0] or bound.shape[0] != values.shape[0]:
+    if h < 0 or start[0] < 0 or start[h] > order.shape[0] or bound.shape[0] != values.count:
         raise ValueError("columns of different lengths")
     for i in range(h):
+        if start[i] > start[i + 1]:
+            raise ValueError("columns of different lengths")
         longest = max(longest, start[i + 1] - start[i])
     for i in range(order.shape[0]):
-        if not 0 <= order[i] < values.shape[0]:
+        if not 0 <= order[i] < values.count:
             raise ValueError("row out of range")
     result, forced = np.empty((h, steps)), np.zeros((h, 6))
     forced[:, 1], forced[:, 2] = np.inf, -np.inf
     cdef double[:, ::1] out = result, reports = forced
-    cdef double[:, ::1] scratch = np.empty((2, longest))
-    cdef bint fractions = second is not None
+    cdef double[:, ::1] scratch = np.empty((4 + LANES, longest + LANES))
+    cdef int64_t[::1] rows = np.empty(longest, np.int64)
+    cdef uint8_t[::1] touched = np.empty(longest, np.uint8)
     if h == 0 or steps == 0:
         return result, forced
-    b.bound = &scratch[0, 0]
-    b.count = &scratch[1, 0]
+    histogram.row = <const double**>&rows[0]
+    histogram.bound = &scratch[0, 0]
+    histogram.scratch.bound = &scratch[1, 0]
+    histogram.scratch.count = &scratch[2, 0]
+    # Vectors that lie in one cache line.
+    histogram.room = <double*>((<size_t>&scratch[3, 0] + 63) & ~<size_t>63)
+    histogram.touched = &touched[0]
     with nogil:
         for i in range(h):
-            report = <Forced*>&reports[i, 0]
-            for k in range(steps):
-                b.size = 0
-                for row in range(start[i], start[i + 1]):
-                    if not absent(values[order[row], k]):
-                        b.bound[b.size] = bound[order[row]]
-                        b.count[b.size] = values[order[row], k]
-                        b.size += 1
-                if b.size == 0:
-                    out[i, k] = absent_value()
-                elif fractions:
-                    out[i, k] = _fraction(first[k], second[k], &b)
-                else:
-                    out[i, k] = _quantile(first[k], &b, k, report)
+            _take(&histogram, values.row, bound, order, start[i], start[i + 1])
+            if second is not None:
+                _fraction_row(&histogram, &first[0], &second[0], steps, &out[i, 0])
+            else:
+                _quantile_row(&histogram, &first[0], steps, &out[i, 0], <Forced*>&reports[i, 0])
     return result, forced

@@ -127,6 +127,24 @@ static inline double pt_fit_result(const pt_fit* f, int32_t n, double first, con
     return ahead ? slope * *ahead + intercept : slope;
 }
 
+/* What made the counts of the buckets of a histogram rise: how many steps, the lowest and the highest bound, the largest
+ * decrease, the first and the last step. */
+typedef struct {
+    double samples, bound_min, bound_max, difference_max, first, last;
+} pt_forced;
+
+static inline void pt_tell_bound(pt_forced* f, double bound) {
+    if (bound < f->bound_min) f->bound_min = bound;
+    if (bound > f->bound_max) f->bound_max = bound;
+}
+
+static inline void pt_tell_step(pt_forced* f, double difference, int64_t step) {
+    if (difference > f->difference_max) f->difference_max = difference;
+    if (f->samples == 0) f->first = (double)step;
+    f->last = (double)step;
+    f->samples += 1;
+}
+
 #define PT_JOIN2(a, b) a##b
 #define PT_JOIN(a, b) PT_JOIN2(a, b)
 
@@ -232,6 +250,15 @@ static inline int pt_has_inf(const double* x, int64_t n) {
     int found = 0;
     PT_CALL(pt_has_inf, x, n, &found);
     return found;
+}
+/* out[k..] = the quantiles of cumulative buckets, from the first step that is not done on as long as they are plain;
+ * returns the next. rows: `size` >= 2 rows of steps, by rising bound, of which the last is infinite; room: 8 numbers for
+ * each. */
+static inline int64_t pt_bucket_quantiles(
+    const double* const* rows, const double* bound, int64_t size, const double* q, int64_t k, int64_t steps,
+    double* room, uint8_t* touched, double* out, pt_forced* told) {
+    PT_CALL(pt_bucket_quantiles, rows, bound, size, q, steps, room, touched, out, told, &k);
+    return k;
 }
 static inline void pt_max_row(const double* x, double* best, int64_t steps) { PT_CALL(pt_max_row, x, best, steps); }
 static inline void pt_min_row(const double* x, double* best, int64_t steps) { PT_CALL(pt_min_row, x, best, steps); }

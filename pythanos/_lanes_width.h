@@ -328,6 +328,7 @@ EXTREME_ROW(pt_max_row, >)
 EXTREME_ROW(pt_min_row, <)
 
 #include "_lanes_moments.h"
+#include "_lanes_buckets.h"
 
 #undef vec
 #undef mask

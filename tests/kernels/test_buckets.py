@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pythanos import _buckets
+from pythanos._row_parts import RowParts
 from pythanos.model.series import ABSENT, STALE_NAN_BITS
 
 
@@ -81,7 +82,7 @@ def test_quantiles_are_those_of_the_buckets_that_are_present(histograms: list, q
     owner = np.array([row[0] for row in rows])
     order = np.lexsort((bound, owner)).astype(np.int64)
     start = np.concatenate([[0], np.cumsum(np.bincount(owner))]).astype(np.int64)
-    got, forced = _buckets.bucket_rows(values, bound, order, start, np.full(2, q))
+    got, forced = _buckets.bucket_rows(RowParts([values], values.shape[1]), bound, order, start, np.full(2, q))
     for number, buckets in enumerate(histograms):
         touched = 0
         for step in range(2):
@@ -95,6 +96,61 @@ def test_quantiles_are_those_of_the_buckets_that_are_present(histograms: list, q
         assert forced[number, 0] == touched
 
 
+@st.composite
+def grids(draw: st.DrawFn) -> tuple:
+    """Counts of one histogram at many steps: rising or not, nearly equal, and now and then none, or no number."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    buckets, steps = draw(st.integers(1, 12)), draw(st.integers(1, 40))
+    bounds = np.sort(rng.choice([-2.5, -1, 0, 0.1, 0.5, 1, 2.5, 5, 10, 25, 50, 100], buckets, replace=False))
+    bounds[-1] = draw(st.sampled_from([math.inf, math.inf, math.inf, bounds[-1]]))
+    kind = draw(st.sampled_from(["rising", "whole", "falling", "close", "zero"]))
+    counts = rng.random((buckets, steps)) * 10
+    if kind != "falling":
+        counts = np.cumsum(np.floor(counts) if kind in ("whole", "close") else counts, axis=0)
+    if kind == "close":
+        counts *= 1 + rng.normal(size=counts.shape) * 1e-12
+    if kind == "zero":
+        counts[:, rng.random(steps) < 0.5] = 0
+    odd = rng.random(counts.shape) < draw(st.sampled_from([0, 0, 0.01, 0.2]))
+    counts[odd] = rng.choice([ABSENT, math.nan, math.inf, -1.0, -0.0, 1e-310, 1e308], odd.sum())
+    q = np.full(steps, draw(st.sampled_from([0.0, 0.5, 0.9, 1.0])))
+    strange = rng.random(steps) < draw(st.sampled_from([0, 0, 0.1]))
+    q[strange] = rng.choice([-0.5, 1.5, math.nan], strange.sum())
+    return bounds, counts, q, draw(st.sampled_from([2, 4, 8]))
+
+
+@settings(max_examples=300, deadline=None)
+@given(grid=grids())
+def test_many_steps_at_once_give_what_each_gives_alone(grid: tuple) -> None:
+    """With vectors of any width, and the same report of what was forced; rows may lie in several matrices."""
+    bounds, counts, q, lanes = grid
+    buckets, steps = counts.shape
+    order, start = np.arange(buckets), np.array([0, buckets])
+    _buckets.limit_lanes(lanes)
+    try:
+        parts = RowParts([counts[:1].copy(), counts[1:].copy()], steps)
+        (row,), (told,) = _buckets.bucket_rows(parts, bounds, order, start, q)
+    finally:
+        _buckets.limit_lanes(0)
+    alone = [
+        _buckets.bucket_rows(RowParts([counts[:, k : k + 1].copy()], 1), bounds, order, start, q[k : k + 1])
+        for k in range(steps)
+    ]
+    expected = np.array([values[0, 0] for values, _ in alone])
+    assert (is_stale_row(row) == is_stale_row(expected)).all()
+    assert np.array_equal(row, expected, equal_nan=True)
+    forced = np.array([report[0] for _, report in alone])
+    touched = np.nonzero(forced[:, 0])[0]
+    assert told[0] == len(touched)
+    if len(touched):
+        assert told[1:4].tolist() == [forced[:, 1].min(), forced[:, 2].max(), forced[:, 3].max()]
+        assert told[4:].tolist() == [touched[0], touched[-1]]
+
+
+def is_stale_row(values: np.ndarray) -> np.ndarray:
+    return values.view(np.int64) == STALE_NAN_BITS
+
+
 def is_stale(value: float) -> bool:
     return int(np.float64(value).view(np.int64)) == STALE_NAN_BITS
 
@@ -104,7 +160,11 @@ def fraction(lower: float, upper: float, buckets: list[tuple[float, float]]) -> 
     bound = np.array([bound for bound, _ in buckets])
     rows = np.arange(len(buckets))
     edges = np.array([0, len(buckets)])
-    return float(_buckets.bucket_rows(values, bound, rows, edges, np.array([lower]), np.array([upper]))[0][0, 0])
+    return float(
+        _buckets.bucket_rows(
+            RowParts([values], values.shape[1]), bound, rows, edges, np.array([lower]), np.array([upper])
+        )[0][0, 0]
+    )
 
 
 def test_a_fraction_is_the_share_between_two_values() -> None:
@@ -122,5 +182,7 @@ def test_the_forced_report_says_where_and_by_how_much() -> None:
     """Steps touched, bounds touched, the largest decrease, first and last step."""
     values = np.array([[10.0, 1.0, 10.0], [4.0, 2.0, 7.0], [12.0, 3.0, 12.0]])
     bound = np.array([1.0, 2.0, math.inf])
-    _, forced = _buckets.bucket_rows(values, bound, np.arange(3), np.array([0, 3]), np.full(3, 0.5))
+    _, forced = _buckets.bucket_rows(
+        RowParts([values], values.shape[1]), bound, np.arange(3), np.array([0, 3]), np.full(3, 0.5)
+    )
     assert forced[0].tolist() == [2.0, 2.0, 2.0, 6.0, 0.0, 2.0]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _buckets, _labels, _rows
+from pythanos._row_parts import RowParts
 from pythanos.model.matchers import quote
 from pythanos.model.series import ABSENT, LabelColumn
 from pythanos.promql.annotations import Annotation, ForcedMonotonic, Severity, format_g, info, warning
@@ -75,33 +76,40 @@ class BucketFunction:
     def jobs(self) -> Iterator[Job]:
         rows = [np.ascontiguousarray(scalar.row()) for scalar, _ in self.quantiles]
         limits = tuple(np.ascontiguousarray(scalar.row()) for scalar in self.fraction)
-        block = self.evaluation.collect(self.operand)
-        yield partial(self._evaluate, block, rows, limits)
+        blocks = self.evaluation.collect_parts(self.operand)
+        if not blocks or any(block.histograms is not None for block in blocks):
+            blocks = [joined(blocks, self.steps.count)]
+        yield partial(self._evaluate, blocks, rows, limits)
 
     def finished(self) -> None:
         pass
 
     def _evaluate(
-        self, block: Block, rows: list[NDArray[np.float64]], limits: tuple[NDArray[np.float64], ...]
+        self, blocks: list[Block], rows: list[NDArray[np.float64]], limits: tuple[NDArray[np.float64], ...]
     ) -> Block:
+        """``blocks``: one, or several without native histograms."""
         found: list[Annotation] = []
         for row, (_, position) in zip(rows, self.quantiles, strict=True):
             found.extend(invalid_quantiles(row, position))
-        native, block = _kinds(block)
-        bounds, good = self._bounds(block.labels, found)
-        block = block if good.all() else block.take(good)
-        histogram, first = _labels.distinct(_labels.drop_labels(block.labels, ("le",)))
-        labels = _labels.drop_labels(block.labels.take(first), ("le",))
-        order, start = _ordered(histogram, bounds[good], len(labels))
+        native, blocks = _kinds(blocks)
+        members = _labels.concat([block.labels for block in blocks])
+        bounds, good = self._bounds(members, found)
+        if not good.all():
+            blocks = [joined(blocks, self.steps.count).take(good)]
+            members, bounds = blocks[0].labels, bounds[good]
+        histogram, first = _labels.distinct(_labels.drop_labels(members, ("le",)))
+        labels = _labels.drop_labels(members.take(first), ("le",))
+        order, start = _ordered(histogram, bounds, len(labels))
         if native is not None:
-            self._refuse_both_kinds(native, block, histogram, labels, found)
+            self._refuse_both_kinds(native, blocks[0], histogram, labels, found)
+        counts = RowParts([block.values for block in blocks], self.steps.count)
         results: list[Block] = []
         for parameters in [limits] if limits else [(row,) for row in rows]:
             if native is not None:
                 values, remarks = bucket_values(native.histograms, parameters)
                 found.extend(self._native_infos(native.labels, remarks))
                 results.extend(self._labelled(native.labels, values, parameters))
-            values, forced = _buckets.bucket_rows(block.values, bounds[good], order, start, *parameters)
+            values, forced = _buckets.bucket_rows(counts, bounds, order, start, *parameters)
             found.extend(self._forced_infos(labels, forced))
             results.extend(self._labelled(labels, values, parameters))
         result = merged_duplicates(without_names(self.evaluation, joined(results, self.steps.count)))
@@ -173,34 +181,38 @@ class BucketFunction:
 
     def _forced_infos(self, labels: LabelColumn, forced: NDArray[np.float64]) -> list[Annotation]:
         touched = np.nonzero(forced[:, 0])[0]
-        names = _labels.values_of(labels.take(touched), "__name__")
+        if not len(touched):
+            return []
+        index, names = _labels.value_index(labels.take(touched), "__name__")
+        return [self._forced_info(name, forced[touched[index == number]]) for number, name in enumerate(names)]
+
+    def _forced_info(self, name: str, forced: NDArray[np.float64]) -> ForcedMonotonic:
+        """What there is to say of the histograms of one name."""
+        samples, low, high, difference, first, last = forced.T
         start_ms, step_ms = self.steps.start_ms, self.steps.step_ms
-        return [
-            ForcedMonotonic(
-                Severity.INFO,
-                _FORCED + self._of_metric(name),
-                self.position,
-                bucket_min=low,
-                bucket_max=high,
-                difference_max=difference,
-                samples=int(samples),
-                mint=start_ms + int(first) * step_ms,
-                maxt=start_ms + int(last) * step_ms,
-            )
-            for name, (samples, low, high, difference, first, last) in zip(names, forced[touched].tolist(), strict=True)
-        ]
+        return ForcedMonotonic(
+            Severity.INFO,
+            _FORCED + self._of_metric(name),
+            self.position,
+            bucket_min=float(low.min()),
+            bucket_max=float(high.max()),
+            difference_max=float(difference.max()),
+            samples=int(samples.sum()),
+            mint=start_ms + int(first.min()) * step_ms,
+            maxt=start_ms + int(last.max()) * step_ms,
+        )
 
 
-def _kinds(block: Block) -> tuple[_Native | None, Block]:
-    """(the native histograms, the floats) of a block."""
+def _kinds(blocks: list[Block]) -> tuple[_Native | None, list[Block]]:
+    """(the native histograms, the floats) of a block, or of several that have floats only."""
+    block = blocks[0]
     histograms = block.histograms
     if histograms is None:
-        return None, block
+        return None, blocks
     rows = np.nonzero((histograms.row >= 0).any(axis=1))[0]
     block.histograms = None
-    return _Native(
-        block.labels.take(rows), HistogramRows(histograms.row[rows], histograms.columns)
-    ), block.without_empty()
+    native = _Native(block.labels.take(rows), HistogramRows(histograms.row[rows], histograms.columns))
+    return native, [block.without_empty()]
 
 
 def _ordered(

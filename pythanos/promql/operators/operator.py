@@ -209,6 +209,16 @@ class Evaluation:
         What the operator held is gone with it.
         """
         account, mark = self.account, self.account.mark()
+        parts = self.collect_parts(operator)
+        samples = account.samples - mark[0]
+        whole = joined(parts, operator.steps.count)
+        if len(parts) > 1:
+            account.settle(mark, samples, whole.size()[1] + len(whole.labels.arena))
+        return whole
+
+    def collect_parts(self, operator: VectorOperator) -> list[Block]:
+        """As ``collect``, in as many blocks as there are, each with a row."""
+        account, mark = self.account, self.account.mark()
         samples = nbytes = 0
         arena: object = None
         parts = []
@@ -223,11 +233,8 @@ class Evaluation:
                 account.hold(points, size)
                 samples, nbytes = samples + points, nbytes + size
                 parts.append(kept)
-        whole = joined(parts, operator.steps.count)
-        if len(parts) > 1:
-            nbytes = whole.size()[1] + len(whole.labels.arena)
         account.settle(mark, samples, nbytes)
-        return whole
+        return parts
 
 
 def _run(job: Job) -> Block:
