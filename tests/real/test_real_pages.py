@@ -1,7 +1,6 @@
 """The graph page in a browser: what people type, see and link to (QU-39)."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
