@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from pythanos.context import RequestContext
 from pythanos.model.histogram import GAUGE, NOT_COUNTER_RESET, UNKNOWN_RESET
 from pythanos.model.matchers import Matcher, MatchType
 from pythanos.model.series import ABSENT
 from pythanos.promql.queryable import SelectHints
+from pythanos.testing.promqltest.__main__ import main
 from pythanos.testing.promqltest.check import almost_equal, same_sample
 from pythanos.testing.promqltest.custom_buckets import with_custom_buckets
 from pythanos.testing.promqltest.histogram_columns import from_columns, is_stale, stored_hints, to_columns
@@ -193,7 +195,9 @@ def test_an_eval_keeps_its_expectations():
         ("eval range from 2m to 1m step 1m foo", "is before start timestamp"),
         ("load 1m\n  m@st 0s 0s\n  m 1", "@st line has 2 values but sample line has 1"),
         ("load 1m\n  m@st 0s", "no following sample line"),
-        ("load 1m\n  m 1y", "not a sample: 1y"),
+        ("load 1m\n  m 1\n  m 1y", "line 3: not a sample: 1y"),
+        ("load 1m\n  m 1x1000001", "line 2: more than 1000000 samples in a row"),
+        ("eval instant at 1m m\n  m 1\n  m{", "line 3: "),
         ("eval instant at 1m 'a'\n  expect string a", "correctly quoted"),
     ],
 )
@@ -283,3 +287,18 @@ def test_every_shared_script_can_be_read_and_loaded(path):
         else:
             storage = ScriptStorage()
     assert evals
+
+
+def test_a_script_that_cannot_be_read_is_one_failure_among_the_others(tmp_path):
+    """The scripts after it are run; the totals stand at the end."""
+    for name, content in (("binary", b"\xff"), ("wrong", b"nonsense"), ("right", b"eval instant at 1m 1\n  1\n")):
+        (tmp_path / name).write_bytes(content)
+    done = CliRunner().invoke(main, [str(tmp_path / name) for name in ("binary", "wrong", "right")])
+    lines = done.output.splitlines()
+    assert done.exit_code == 1
+    assert [line.removeprefix(f"{tmp_path}/") for line in lines] == [
+        "binary: not UTF-8 text at byte 0",
+        "wrong: line 1: invalid command 'nonsense'",
+        "right: 1 passed, 0 failed",
+        "1 passed, 2 failed",
+    ]

@@ -15,16 +15,18 @@ from pythanos.testing.promqltest.script import ScriptError
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--hide-unsupported", is_flag=True, help="Count, but do not list, what the engine says it does not do.")
 def main(files: tuple[Path, ...], hide_unsupported: bool) -> None:
-    """Runs promqltest scripts against the engine."""
-    reports = []
+    """Runs promqltest scripts against the engine. A script that cannot be read counts as one failure."""
+    reports, unread = [], 0
     for path in files:
         try:
             report = run_file(path)
-        except ScriptError as error:
-            raise click.ClickException(f"{path}: {error}") from error
+        except (ScriptError, OSError) as error:
+            click.echo(f"{path}: {error}")
+            unread += 1
+            continue
         reports.append(report)
         _print(report, hide_unsupported)
-    failed = sum(len(report.failures) for report in reports)
+    failed = sum(len(report.failures) for report in reports) + unread
     click.echo(f"{sum(report.passed for report in reports)} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

@@ -15,6 +15,7 @@ _NUMBER = r"[+-]?(?:inf|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
 _FLOATS = re.compile(rf"({_NUMBER})([+-](?:{_NUMBER[5:]}))?(?:x(\d+))?", re.IGNORECASE)
 _HISTOGRAM = re.compile(r"(\{\{.*?\}\})([+-]\{\{.*?\}\})?(?:x(\d+))?")
 _GAPS = re.compile(r"_(?:x(\d+))?")
+REPEATS_MAX = 1_000_000
 _ITEM = re.compile(r"\{\{.*?\}\}(?:[+-]\{\{.*?\}\})?(?:x\d+)?|\S+")
 
 
@@ -77,20 +78,27 @@ def parse_float(text: str) -> float:
     return float(text)
 
 
+def repeats(text: str | None, default: int = 0) -> int:
+    """The number behind an ``x``. Raises NotationError for more samples than a script has any use for."""
+    if text and (len(text) > len(str(REPEATS_MAX)) or int(text) > REPEATS_MAX):
+        raise NotationError(f"more than {REPEATS_MAX} samples in a row: x{text}")
+    return int(text or default)
+
+
 def _expand(item: str) -> list[Item]:
     if item == "stale":
         return [ABSENT]
     if found := _GAPS.fullmatch(item):
-        return [None] * int(found[1] or 1)
+        return [None] * repeats(found[1], 1)
     if found := _HISTOGRAM.fullmatch(item):
-        return _histograms(found[1], found[2] or "", int(found[3] or 0))
+        return _histograms(found[1], found[2] or "", repeats(found[3]))
     found = _FLOATS.fullmatch(item)
     if found is None:
         raise NotationError(f"not a sample: {item}")
     value = parse_float(found[1])
     step = parse_float(found[2]) if found[2] else 0.0
     values: list[Item] = [value]
-    for _ in range(int(found[3] or 0)):
+    for _ in range(repeats(found[3])):
         # Added up one by one, as the reference does, rounding included.
         value = value + step if found[2] else value
         values.append(value)

@@ -61,7 +61,11 @@ class Report:
 
 def run_file(path: Path, options: EngineOptions = OPTIONS) -> Report:
     """The outcomes of all evals of a script. Raises ScriptError, OSError."""
-    return run_script(path.read_text("utf-8"), str(path), options)
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ScriptError(f"not UTF-8 text at byte {error.start}") from error
+    return run_script(text, str(path), options)
 
 
 def run_script(text: str, path: str = "script", options: EngineOptions = OPTIONS) -> Report:

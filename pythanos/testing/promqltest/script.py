@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pythanos.promql.syntax.cursor import EVERYTHING
 from pythanos.promql.syntax.errors import ParseError
 from pythanos.promql.syntax.literals import scan_string, to_raw, unquote
 from pythanos.promql.syntax.parser import parse
-from pythanos.testing.promqltest.notation import Item, LabelSet, NotationError, parse_series
+from pythanos.testing.promqltest.notation import Item, LabelSet, NotationError, parse_series, repeats
 from pythanos.units import parse_duration
 
 _LOAD = re.compile(r"load(?:_(with_nhcb))?\s+(.+?)")
@@ -98,10 +100,21 @@ def parse_script(text: str) -> list[Command]:
                 end = at + used
             else:
                 raise NotationError(f"invalid command {line!r}")
+        except ScriptError:
+            raise
         except ValueError as error:
             raise ScriptError(f"line {at + 1}: {error}") from error
         at = end
     return commands
+
+
+@contextmanager
+def _faults_of_line(number: int) -> Iterator[None]:
+    """Faults inside are those of this line, not of the command that it belongs to."""
+    try:
+        yield
+    except ValueError as error:
+        raise ScriptError(f"line {number}: {error}") from error
 
 
 def _load(lines: list[str], number: int) -> Load:
@@ -111,19 +124,20 @@ def _load(lines: list[str], number: int) -> Load:
     series: dict[LabelSet, list[Item]] = {}
     start_times: dict[LabelSet, list[int | None]] = {}
     pending: tuple[LabelSet, list[int | None]] | None = None
-    for line in lines[1:]:
-        metric, _, offsets = line.replace("\t", " ").partition(" ")
-        if metric.endswith("@st"):
-            _refuse_pending(pending)
-            labels, _ = parse_series(metric.removesuffix("@st") + " _")
-            pending = labels, _start_times(offsets)
-            continue
-        labels, items = parse_series(line)
-        series[labels] = items
-        start_times.pop(labels, None)
-        if pending is not None:
-            start_times[labels] = _checked_start_times(pending, labels, items)
-            pending = None
+    for at, line in enumerate(lines[1:], number + 1):
+        with _faults_of_line(at):
+            metric, _, offsets = line.replace("\t", " ").partition(" ")
+            if metric.endswith("@st"):
+                _refuse_pending(pending)
+                labels, _ = parse_series(metric.removesuffix("@st") + " _")
+                pending = labels, _start_times(offsets)
+                continue
+            labels, items = parse_series(line)
+            series[labels] = items
+            start_times.pop(labels, None)
+            if pending is not None:
+                start_times[labels] = _checked_start_times(pending, labels, items)
+                pending = None
     _refuse_pending(pending)
     return Load(number, parse_duration(found[2]), list(series.items()), found[1] is not None, start_times)
 
@@ -150,11 +164,11 @@ def _start_times(text: str) -> list[int | None]:
         if found is None:
             raise NotationError(f"not a start time: {item}")
         if found[1] == "_":
-            out.extend([None] * int(found[4] or 1))
+            out.extend([None] * repeats(found[4], 1))
             continue
         base = parse_duration(found[1].removeprefix("+"))
         step = int(f"{found[2]}1") * parse_duration(found[3]) if found[2] else 0
-        out.extend(base + step * k for k in range(int(found[4] or 0) + 1))
+        out.extend(base + step * k for k in range(repeats(found[4]) + 1))
     return out
 
 
@@ -169,20 +183,26 @@ def _eval(lines: list[str], number: int) -> tuple[Eval, int]:
             command.expectations[:] = [Expectation("fail", message, pattern)]
             used = at + 1
             break
-        if line.startswith("expect range vector"):
-            _expect_range_vector(command, line)
-        elif line.startswith("expect string"):
-            command.string = _quoted(line.removeprefix("expect string").strip())
-        elif line.split(" ")[0] == "expect":
-            command.expectations.append(_expectation(line))
-        elif (value := _scalar(line)) is not None:
-            command.scalar = value
+        with _faults_of_line(number + at):
+            _body_line(command, line)
+        if command.scalar is not None:
             used = at + 1
             break
-        else:
-            command.series.append(parse_series(line))
     _check(command)
     return command, used
+
+
+def _body_line(command: Eval, line: str) -> None:
+    if line.startswith("expect range vector"):
+        _expect_range_vector(command, line)
+    elif line.startswith("expect string"):
+        command.string = _quoted(line.removeprefix("expect string").strip())
+    elif line.split(" ")[0] == "expect":
+        command.expectations.append(_expectation(line))
+    elif (value := _scalar(line)) is not None:
+        command.scalar = value
+    else:
+        command.series.append(parse_series(line))
 
 
 def _header(line: str, number: int) -> Eval:
