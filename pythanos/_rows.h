@@ -1,4 +1,5 @@
-/* Arithmetic between two rows of steps, absent where either is; a loop per operator, which the compiler vectorises. */
+/* Arithmetic between two rows of steps, absent where either is; a loop per operator, which the compiler vectorises, and
+ * may: `out` is one of the rows, or overlaps neither. */
 #ifndef PYTHANOS_ROWS_H
 #define PYTHANOS_ROWS_H
 
@@ -9,7 +10,7 @@ typedef void (*pt_pair)(const double* left, const double* right, double* out, in
 #define PT_PAIR(name, value)                                                                   \
     static void name(const double* left, const double* right, double* out, int64_t steps) {    \
         const double gone = pt_absent_value();                                                 \
-        for (int64_t k = 0; k < steps; k++) {                                                  \
+        _Pragma("GCC ivdep") for (int64_t k = 0; k < steps; k++) {                             \
             const double a = left[k], b = right[k];                                            \
             out[k] = (pt_absent(a) | pt_absent(b)) ? gone : (value);                           \
         }                                                                                      \

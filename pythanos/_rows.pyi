@@ -3,6 +3,8 @@ import enum
 import numpy as np
 from numpy.typing import NDArray
 
+from pythanos._row_parts import RowParts
+
 class Operator(enum.IntEnum):
     ADD = ...
     SUB = ...
@@ -70,9 +72,9 @@ def with_scalar(
 ) -> None: ...
 def pairs(
     operator: int,
-    left: NDArray[np.float64],
+    left: RowParts,
     left_row: NDArray[np.int64],
-    right: NDArray[np.float64],
+    right: RowParts,
     right_row: NDArray[np.int64],
     *,
     keep: int,

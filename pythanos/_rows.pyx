@@ -15,6 +15,8 @@ from libc.math cimport (
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
+from pythanos._row_parts cimport RowParts
+
 cdef extern from "_rows.h" nogil:
     ctypedef void (*Pair "pt_pair")(const double*, const double*, double*, int64_t) noexcept nogil
     Pair pair_of "pt_pair_of"(int op, int result) noexcept
@@ -243,9 +245,9 @@ def with_scalar(int operator, double[:, ::1] values, const double[::1] scalar, *
 
 def pairs(
     int operator,
-    const double[:, ::1] left,
+    RowParts left not None,
     const int64_t[::1] left_row,
-    const double[:, ::1] right,
+    RowParts right not None,
     const int64_t[::1] right_row,
     *,
     int keep,
@@ -253,21 +255,22 @@ def pairs(
 ):
     """float64[pairs, steps]: ``left[left_row[i]] operator right[right_row[i]]``, absent where either is.
 
-    in_place: written over ``left`` where its rows are the pairs, one after the other; it must be the caller's own.
+    in_place: written over ``left`` where it is one matrix whose rows are the pairs, one after the other; it must be the
+    caller's own.
     """
-    cdef Py_ssize_t i, n = left_row.shape[0], steps = left.shape[1]
+    cdef Py_ssize_t i, n = left_row.shape[0], steps = left.steps
     cdef Pair pair = pair_of(operator, keep)
-    if right_row.shape[0] != n or right.shape[1] != steps:
+    if right_row.shape[0] != n or right.steps != steps:
         raise ValueError("columns of different lengths")
-    _check_rows(left_row, left.shape[0])
-    _check_rows(right_row, right.shape[0])
-    if n != left.shape[0]:
+    _check_rows(left_row, left.count)
+    _check_rows(right_row, right.count)
+    if n != left.count or len(left.parts) != 1:
         in_place = False
     for i in range(n if in_place else 0):
         if left_row[i] != i:
             in_place = False
             break
-    result = np.asarray(left.base) if in_place else None
+    result = left.parts[0] if in_place else None
     if result is None or not result.flags.writeable:
         result = np.empty((n, steps))
     cdef double[:, ::1] out = result
@@ -275,7 +278,7 @@ def pairs(
         return result
     with nogil:
         for i in range(n):
-            pair(&left[left_row[i], 0], &right[right_row[i], 0], &out[i, 0], steps)
+            pair(left.row[left_row[i]], right.row[right_row[i]], &out[i, 0], steps)
     return result
 
 

@@ -11,12 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pythanos import _rows
+from pythanos._row_parts import RowParts
 from pythanos._rows import Function, Keep, Operator
 from pythanos.model.series import ABSENT, STALE_NAN_BITS
 
 FLOATS = st.one_of(
     st.just(ABSENT), st.floats(-1e6, 1e6), st.sampled_from([0.0, -0.0, math.nan, math.inf, -math.inf, 1.0, -1.0, 2.0])
 )
+
+
+def rows_of(values: np.ndarray) -> RowParts:
+    return RowParts([values], values.shape[1])
 
 
 def is_stale(value: float) -> bool:
@@ -71,7 +76,7 @@ def test_an_operator_meets_two_rows_element_by_element(data: list, operator: Ope
     left = np.array([[a for a, _ in data]])
     right = np.array([[b for _, b in data]])
     zero = np.zeros(1, np.int64)
-    got = _rows.pairs(operator, left, zero, right, zero, keep=keep)[0]
+    got = _rows.pairs(operator, rows_of(left), zero, rows_of(right), zero, keep=keep)[0]
     for (a, b), value in zip(data, got, strict=True):
         assert same(applied(operator, keep, a, b), value)
 
@@ -222,16 +227,19 @@ def test_presence_of_keys_masks_rows_step_by_step() -> None:
 def test_pairs_in_place_are_those_of_a_new_array():
     """Rows that pair off one after the other are written over; others are not, and read-only ones stay."""
     left, right = np.arange(6.0).reshape(3, 2), np.array([[10.0, ABSENT], [20.0, 30.0]])
-    for rows in ([0, 1, 2], [2, 1, 0], [0, 1]):
+    for rows in ([2, 1, 0], [0, 1], [0, 1, 2]):
         mine, row = left.copy(), np.array(rows)
         other = np.resize(np.array([1, 0]), len(rows))
-        expected = _rows.pairs(Operator.ADD, left, row, right, other, keep=Keep.LEFT)
-        found = _rows.pairs(Operator.ADD, mine, row, right, other, keep=Keep.LEFT, in_place=True)
+        expected = _rows.pairs(Operator.ADD, rows_of(left), row, rows_of(right), other, keep=Keep.LEFT)
+        found = _rows.pairs(Operator.ADD, rows_of(mine), row, rows_of(right), other, keep=Keep.LEFT, in_place=True)
         assert found.tobytes() == expected.tobytes()
         assert (found is mine) == (rows == [0, 1, 2])
+    halves = RowParts([left[:1].copy(), left[1:].copy()], 2)
+    found = _rows.pairs(Operator.ADD, halves, np.arange(3), rows_of(right), other, keep=Keep.LEFT, in_place=True)
+    assert found.tobytes() == expected.tobytes()
     left.flags.writeable = False
     kept = left.tobytes()
     row, other = np.arange(3), np.zeros(3, np.int64)
-    found = _rows.pairs(Operator.ADD, left, row, right, other, keep=Keep.LEFT, in_place=True)
+    found = _rows.pairs(Operator.ADD, rows_of(left), row, rows_of(right), other, keep=Keep.LEFT, in_place=True)
     assert found is not left
     assert left.tobytes() == kept
