@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -81,3 +82,11 @@ def test_a_mistake_is_one_line_and_exit_code_1(tmp_path, monkeypatch, capsys):
         main()
     assert left.value.code == 1
     assert capsys.readouterr().err == f"pythanos: {missing}: read the file: No such file or directory\n"
+
+
+def test_the_package_is_the_command_too(monkeypatch, capsys):
+    """``python -m pythanos.tools``, where the script is not installed."""
+    monkeypatch.setattr(sys, "argv", ["pythanos", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("pythanos.tools", run_name="__main__")
+    assert ended.value.code == 0 and capsys.readouterr().out.startswith("pythanos, version ")
