@@ -1,12 +1,14 @@
-"""Histograms that take many observations: they show what prometheus_client's own would."""
+"""Metrics that change often: they show what prometheus_client's own would."""
+
+import threading
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from pythanos.tally import Remembered, TallyHistogram
+from pythanos.tally import TallyCounter, TallyGauge, TallyHistogram
 
 BUCKETS = (0.5, 1, 32)
 values = st.lists(st.integers(-5, 100), max_size=20)
@@ -57,11 +59,46 @@ def test_a_name_can_be_registered_once():
         Histogram("seconds", "Again.", registry=registry)
 
 
-def test_a_remembered_child_is_the_familys_own():
+@given(values)
+def test_counters_and_gauges_are_exposed_as_those_of_the_client_library(changes):
+    """With labels and without, the same text."""
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    kinds = ((TallyCounter, TallyGauge, ours), (Counter, Gauge, theirs))
+    for counter, gauge, registry in kinds:
+        calls = counter("calls_total", "How many.", ("kind",), registry=registry)
+        alone = counter("alone", "How many.", registry=registry)
+        level = gauge("level", "How high.", registry=registry)
+        calls.labels("a")
+        for change in changes:
+            calls.labels("b").inc(abs(change))
+            alone.inc()
+            level.inc(change)
+            level.dec()
+        level.inc()
+    assert lines(ours) == lines(theirs)
+
+
+def test_a_gauge_is_set():
     registry = CollectorRegistry()
-    family = Counter("calls", "How many.", ("kind",), registry=registry)
-    remembered = Remembered(family)
-    remembered.labels("a").inc()
-    remembered.labels("a").inc()
-    family.labels("a").inc()
-    assert registry.get_sample_value("calls_total", {"kind": "a"}) == 3
+    gauge = TallyGauge("level", "How high.", ("kind",), registry=registry)
+    gauge.labels("a").set(2.5)
+    gauge.labels("a").inc(0.5)
+    assert registry.get_sample_value("level", {"kind": "a"}) == 3
+
+
+def test_threads_lose_no_change():
+    """What several threads add is all there."""
+    histogram = TallyHistogram("seconds", "How long.", buckets=BUCKETS)
+    counter = TallyCounter("calls", "How many.")
+
+    def work():
+        for _ in range(20_000):
+            counter.inc()
+            histogram.observe(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (counter.labels().get(), histogram.labels().taken()) == (80_000, ([0, 80_000, 0, 0], 80_000))

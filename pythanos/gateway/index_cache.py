@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
 import pylru
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from pythanos.config import Section
 from pythanos.context import DEFAULT_TENANT
 from pythanos.errors import ConfigError
 from pythanos.model.matchers import Matcher
-from pythanos.tally import Remembered, TallyHistogram
+from pythanos.tally import TallyCounter, TallyGauge, TallyHistogram
 from pythanos.units import ByteSize, Duration
 
 T = TypeVar("T")
@@ -192,33 +192,33 @@ class _Metrics:
 
         by_type, by_both = ("item_type",), ("item_type", "tenant")
         text = "Total number of items requests to the cache"
-        self.requests = Remembered(named(Counter, "requests_total", f"{text}.", by_both))
-        self.hits = Remembered(named(Counter, "hits_total", f"{text} that were a hit.", by_both))
+        self.requests = named(TallyCounter, "requests_total", f"{text}.", by_both)
+        self.hits = named(TallyCounter, "hits_total", f"{text} that were a hit.", by_both)
         text = "Histogram to track item data size stored in index cache"
         self.stored_bytes = named(TallyHistogram, "stored_data_size_bytes", text, by_both, buckets=_SIZE_BUCKETS)
         text = "Histogram to track latency to fetch items from index cache"
         self.fetch_seconds = named(TallyHistogram, "fetch_duration_seconds", text, by_both, buckets=_SECONDS_BUCKETS)
         text = "Total number of items that"
-        self._evictions = Remembered(
-            named(Counter, "items_evicted_total", f"{text} were evicted from the index cache.", by_type)
+        self._evictions = named(
+            TallyCounter, "items_evicted_total", f"{text} were evicted from the index cache.", by_type
         )
-        self._added = Remembered(named(Counter, "items_added_total", f"{text} were added to the index cache.", by_type))
+        self._added = named(TallyCounter, "items_added_total", f"{text} were added to the index cache.", by_type)
         self.overflowed = named(
-            Counter,
+            TallyCounter,
             "items_overflowed_total",
             f"{text} could not be added to the cache due to being too big.",
             by_type,
         )
-        self._items = Remembered(named(Gauge, "items", "Current number of items in the index cache.", by_type))
+        self._items = named(TallyGauge, "items", "Current number of items in the index cache.", by_type)
         text = "Current byte size of items"
-        self._items_bytes = Remembered(named(Gauge, "items_size_bytes", f"{text} in the index cache.", by_type))
-        self._total_bytes = Remembered(
-            named(Gauge, "total_size_bytes", f"{text} (both value and key) in the index cache.", by_type)
+        self._items_bytes = named(TallyGauge, "items_size_bytes", f"{text} in the index cache.", by_type)
+        self._total_bytes = named(
+            TallyGauge, "total_size_bytes", f"{text} (both value and key) in the index cache.", by_type
         )
         text = "Maximum number of bytes to be held in the index cache."
-        named(Gauge, "max_size_bytes", text).set(config.max_size)
+        named(TallyGauge, "max_size_bytes", text).set(config.max_size)
         text = "Maximum number of bytes for single entry to be held in the index cache."
-        named(Gauge, "max_item_size_bytes", text).set(config.max_item_size)
+        named(TallyGauge, "max_item_size_bytes", text).set(config.max_item_size)
         self._show_all()
 
     def _show_all(self) -> None:

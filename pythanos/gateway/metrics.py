@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from pythanos._tally import Tally
 from pythanos.context import DEFAULT_TENANT
 from pythanos.gateway.query_stats import DATA_TYPES, QueryStats
-from pythanos.tally import Remembered, TallyHistogram
+from pythanos.tally import TallyCounter, TallyHistogram
 
 PREFIX = "thanos_bucket_store_"
 _SECONDS = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120)
@@ -112,6 +113,7 @@ class SelectMetrics:
                 ("fetched_size_sum", self._fetched_bytes),
             )
         ]
+        self._of_tenant: dict[str, list[tuple[str, Tally]]] = {}
         self.blocks_queried = self._histogram(
             "series_blocks_queried",
             "Number of blocks in a bucket store that were touched to satisfy a query.",
@@ -179,20 +181,21 @@ class SelectMetrics:
         self.empty_postings = self._counter(
             "empty_postings_total", "Total number of empty postings when fetching block series."
         )
-        self.lazy_postings = self._plain(
-            "lazy_expanded_postings_total", "Total number of times when lazy expanded posting optimization applies."
+        self.lazy_postings = self._counter(
+            "lazy_expanded_postings_total", "Total number of times when lazy expanded posting optimization applies.", ()
         )
         self.lazy_groups = self._counter(
             "lazy_expanded_posting_groups_total",
             "Total number of posting groups that are marked as lazy and corresponding reason",
             ("reason",),
         )
-        self.lazy_bytes = self._plain(
-            "lazy_expanded_posting_size_bytes_total", "Total number of lazy posting group size in bytes."
+        self.lazy_bytes = self._counter(
+            "lazy_expanded_posting_size_bytes_total", "Total number of lazy posting group size in bytes.", ()
         )
-        self.lazy_overfetched_bytes = self._plain(
+        self.lazy_overfetched_bytes = self._counter(
             "lazy_expanded_posting_series_overfetched_size_bytes_total",
             "Total number of series size in bytes overfetched due to posting lazy expansion.",
+            (),
         )
         self._compressions = self._counter(
             "cached_postings_compressions_total",
@@ -220,8 +223,12 @@ class SelectMetrics:
     def observe(self, stats: QueryStats, tenant: str) -> None:
         """Publishes the counts of one finished request."""
         counts = stats.counts()
-        for name, kind, family in self._by_kind:
-            family.labels(kind, tenant).observe(counts.get(name, 0))
+        tallies = self._of_tenant.get(tenant)
+        if tallies is None:
+            tallies = [(name, family.labels(kind, tenant)) for name, kind, family in self._by_kind]
+            tallies = self._of_tenant.setdefault(tenant, tallies)
+        for name, tally in tallies:
+            tally.observe(counts.get(name, 0))
         self.result_series.labels(tenant).observe(counts.get("merged_series_count", 0))
         postings = counts.get("postings_fetched_size_sum", 0) + counts.get("postings_touched_size_sum", 0)
         self.postings_bytes.labels(tenant).observe(postings)
@@ -238,8 +245,5 @@ class SelectMetrics:
     ) -> TallyHistogram:
         return TallyHistogram(PREFIX + name, text, labels, buckets=buckets, registry=self._registry)
 
-    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ("tenant",)) -> Remembered[Counter]:
-        return Remembered(Counter(PREFIX + name, text, labels, registry=self._registry))
-
-    def _plain(self, name: str, text: str) -> Counter:
-        return Counter(PREFIX + name, text, registry=self._registry)
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ("tenant",)) -> TallyCounter:
+        return TallyCounter(PREFIX + name, text, labels, registry=self._registry)

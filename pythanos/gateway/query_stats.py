@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 DATA_TYPES = ("postings", "series", "chunks")
@@ -33,6 +33,12 @@ HINT_NAMES = (
     "get_all_duration",
     "merge_duration",
 )
+# What a fetch and a touch of a data type add to.
+_FETCHED = {
+    kind: (f"{kind}_fetched", f"{kind}_fetched_size_sum", f"{kind}_fetch_count", "data_downloaded_size_sum")
+    for kind in DATA_TYPES
+}
+_TOUCHED = {kind: (f"{kind}_touched", f"{kind}_touched_size_sum", "data_downloaded_size_sum") for kind in DATA_TYPES}
 
 
 class QueryStats:
@@ -44,29 +50,15 @@ class QueryStats:
 
     def add(self, **counts: float) -> None:
         """Adds to counters by name; names outside of ``HINT_NAMES`` are for metrics only."""
-        with self._lock:
-            for name, amount in counts.items():
-                self._counts[name] = self._counts.get(name, 0) + amount
+        self._add(counts.items())
 
     def fetched(self, data_type: str, items: int, size: int) -> None:
         """One read from the bucket that brought ``items`` of a data type in ``size`` bytes."""
-        self.add(
-            **{
-                f"{data_type}_fetched": items,
-                f"{data_type}_fetched_size_sum": size,
-                f"{data_type}_fetch_count": 1,
-                "data_downloaded_size_sum": size,
-            }
-        )
+        names = _FETCHED[data_type]
+        self._add(zip(names, (items, size, 1, size), strict=True))
 
     def touched(self, data_type: str, items: int, size: int) -> None:
-        self.add(
-            **{
-                f"{data_type}_touched": items,
-                f"{data_type}_touched_size_sum": size,
-                "data_downloaded_size_sum": size,
-            }
-        )
+        self._add(zip(_TOUCHED[data_type], (items, size, size), strict=True))
 
     def get(self, name: str) -> float:
         with self._lock:
@@ -81,6 +73,12 @@ class QueryStats:
         """hintspb.QueryStats as integers; zeros left out."""
         with self._lock:
             return {name: int(self._counts[name]) for name in HINT_NAMES if self._counts.get(name)}
+
+    def _add(self, counts: Iterable[tuple[str, float]]) -> None:
+        held = self._counts
+        with self._lock:
+            for name, amount in counts:
+                held[name] = held.get(name, 0) + amount
 
 
 class Stopwatch:

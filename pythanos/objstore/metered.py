@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
 
 from pythanos.errors import ObjectNotFound
 from pythanos.objstore.bucket import Bucket, ObjectAttributes
+from pythanos.tally import TallyCounter, TallyHistogram
 
 T = TypeVar("T")
 
@@ -26,31 +27,31 @@ class BucketMetrics:
     """The metric families, registered once per registry and shared by all its buckets; None registers nowhere."""
 
     def __init__(self, registry: CollectorRegistry | None) -> None:
-        self.operations = Counter(
+        self.operations = TallyCounter(
             f"{_PREFIX}operations", "Total number of all attempted operations against a bucket.", _LABELS,
             registry=registry,
         )  # fmt: skip
-        self.failures = Counter(
+        self.failures = TallyCounter(
             f"{_PREFIX}operation_failures",
             "Total number of operations against a bucket that failed, but were not expected to fail in certain way "
             "from caller perspective. Those errors have to be investigated.",
             _LABELS,
             registry=registry,
         )
-        self.fetched_bytes = Counter(
+        self.fetched_bytes = TallyCounter(
             f"{_PREFIX}operation_fetched_bytes",
             "Total number of bytes fetched from bucket, per operation.",
             _LABELS,
             registry=registry,
         )
-        self.transferred_bytes = Histogram(
+        self.transferred_bytes = TallyHistogram(
             f"{_PREFIX}operation_transferred_bytes",
             "Number of bytes transferred from/to bucket per operation.",
             _LABELS,
             buckets=TRANSFER_BUCKETS,
             registry=registry,
         )
-        self.duration = Histogram(
+        self.duration = TallyHistogram(
             f"{_PREFIX}operation_duration_seconds",
             "Duration of successful operations against the bucket per operation.",
             _LABELS,

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+from prometheus_client import CollectorRegistry, Gauge, Summary
 
 from pythanos.config import Section
+from pythanos.tally import TallyCounter, TallyGauge, TallyHistogram
 
 Bound = Annotated[float, msgspec.Meta(gt=0)]
 # As Thanos labels the metrics of its engines.
@@ -37,7 +38,7 @@ class QueryTelemetry:
 
     def __init__(self, config: TelemetryConfig, registry: CollectorRegistry, concurrent_max: int) -> None:
         self._config = config
-        self._running = Gauge(
+        self._running = TallyGauge(
             "prometheus_engine_queries", "The current number of queries being executed or waiting.", _LABELS,
             registry=registry,
         ).labels(*_ENGINE)  # fmt: skip
@@ -45,14 +46,14 @@ class QueryTelemetry:
             "prometheus_engine_queries_concurrent_max", "The max number of concurrent queries.", _LABELS,
             registry=registry,
         ).labels(*_ENGINE).set(concurrent_max)  # fmt: skip
-        self._samples = Counter(
+        self._samples = TallyCounter(
             "prometheus_engine_query_samples_total", "The total number of samples loaded by all queries.", _LABELS,
             registry=registry,
         ).labels(*_ENGINE)  # fmt: skip
         self._slices = Summary(
             "prometheus_engine_query_duration_seconds", "Query timings", (*_LABELS, "slice"), registry=registry
         )
-        self._durations = Histogram(
+        self._durations = TallyHistogram(
             "thanos_store_api_query_duration_seconds",
             "Duration of the Thanos Store API select phase for a query.",
             ("series_le", "samples_le", "tenant"),
@@ -64,7 +65,7 @@ class QueryTelemetry:
     def running(self, monotonic: Callable[[], float]) -> Iterator[None]:
         """Around the evaluation of a query."""
         began = monotonic()
-        with self._running.track_inprogress():
+        with self._running:
             try:
                 yield
             finally:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
 from pythanos.rpc.errors import go_code
 from pythanos.runtime.request_log import GRPC_ERRORS, RequestLog
-from pythanos.tally import Remembered, TallyHistogram
+from pythanos.tally import TallyCounter, TallyHistogram
 
 _SERVER_SECONDS = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120)
 LATENCY_SECONDS = {"server": _SERVER_SECONDS, "client": (*_SERVER_SECONDS, 240, 360, 720)}
@@ -28,34 +28,26 @@ class CallMetrics:
     def __init__(self, registry: CollectorRegistry, side: str) -> None:
         """``side`` is server or client."""
         at = "on the server" if side == "server" else "by the client"
-        self.started = Remembered(
-            Counter(
-                f"grpc_{side}_started_total", f"Total number of RPCs started on the {side}.", _CALL, registry=registry
-            )
+        self.started = TallyCounter(
+            f"grpc_{side}_started_total", f"Total number of RPCs started on the {side}.", _CALL, registry=registry
         )
-        self.handled = Remembered(
-            Counter(
-                f"grpc_{side}_handled_total",
-                f"Total number of RPCs completed {at}, regardless of success or failure.",
-                (*_CALL, "grpc_code"),
-                registry=registry,
-            )
+        self.handled = TallyCounter(
+            f"grpc_{side}_handled_total",
+            f"Total number of RPCs completed {at}, regardless of success or failure.",
+            (*_CALL, "grpc_code"),
+            registry=registry,
         )
-        self.received = Remembered(
-            Counter(
-                f"grpc_{side}_msg_received_total",
-                f"Total number of RPC stream messages received {at}.",
-                _CALL,
-                registry=registry,
-            )
+        self.received = TallyCounter(
+            f"grpc_{side}_msg_received_total",
+            f"Total number of RPC stream messages received {at}.",
+            _CALL,
+            registry=registry,
         )
-        self.sent = Remembered(
-            Counter(
-                f"grpc_{side}_msg_sent_total",
-                f"Total number of gRPC stream messages sent by the {side}.",
-                _CALL,
-                registry=registry,
-            )
+        self.sent = TallyCounter(
+            f"grpc_{side}_msg_sent_total",
+            f"Total number of gRPC stream messages sent by the {side}.",
+            _CALL,
+            registry=registry,
         )
         self.latency = TallyHistogram(
             f"grpc_{side}_handling_seconds",
@@ -71,7 +63,7 @@ class ServerMetrics(CallMetrics):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry, "server")
-        self.panics = Counter(
+        self.panics = TallyCounter(
             "grpc_req_panics_recovered_total",
             "Total number of gRPC requests recovered from internal panic.",
             registry=registry,

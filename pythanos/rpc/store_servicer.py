@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import grpc
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
 from pythanos._wire import encode_series
 from pythanos.rpc import codec
@@ -14,6 +14,7 @@ from pythanos.rpc.calls import serving
 from pythanos.rpc.pb import store_pb2
 from pythanos.storeapi.batches import SeriesBatch, SeriesFrame, SeriesHints, StoreWarning
 from pythanos.storeapi.store import Store
+from pythanos.tally import TallyGauge, TallyHistogram
 
 SERVICE = "thanos.Store"
 # Asked of the store, whatever the client wants in a message: messages are cut from a batch for less than batches are.
@@ -26,19 +27,19 @@ class StoreServerMetrics:
     """``thanos_store_server_*``: how much one Series call sent."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.series = Histogram(
+        self.series = TallyHistogram(
             "thanos_store_server_series_requested",
             "Number of requested series for Series calls",
             buckets=SERIES_BUCKETS,
             registry=registry,
         )
-        self.chunks = Histogram(
+        self.chunks = TallyHistogram(
             "thanos_store_server_chunks_requested",
             "Number of requested chunks for Series calls",
             buckets=CHUNKS_BUCKETS,
             registry=registry,
         )
-        self.pending = Gauge(
+        self.pending = TallyGauge(
             "thanos_store_server_pending_series_requests", "Number of pending series requests", registry=registry
         )
 
@@ -74,7 +75,7 @@ class StoreServicer:
     def series(self, message: store_pb2.SeriesRequest, call: grpc.ServicerContext) -> Iterator[bytes]:
         """Serialized SeriesResponse messages; the work stops within one batch of a cancelled call."""
         series = chunks = 0
-        with self._metrics.pending.track_inprogress(), serving(call) as ctx:
+        with self._metrics.pending.labels(), serving(call) as ctx:
             request = codec.series_request_from_proto(message)
             wide = max(request.response_batch_size, BATCH_SERIES)
             frames = self._store.series(ctx, replace(request, response_batch_size=wide))

@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from pythanos.context import RequestContext
 from pythanos.errors import LimitExceeded, QueryTimeout
-from pythanos.tally import Tally, TallyHistogram
+from pythanos.tally import TallyCounter, TallyGauge, TallyHistogram
 
 WAIT_BUCKETS_SECONDS = (0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120, 240, 360, 720)
 
@@ -21,18 +21,20 @@ class GateMetrics:
 
     def __init__(self, registry: CollectorRegistry | None, prefix: str, operation: str) -> None:
         name = f"{prefix}_gate_{operation}"
-        self.max = Gauge(f"{name}_max", f"Maximum number of concurrent {operation}.", registry=registry)
-        self.in_flight = Gauge(
+        self.max = TallyGauge(f"{name}_max", f"Maximum number of concurrent {operation}.", registry=registry)
+        in_flight = TallyGauge(
             f"{name}_in_flight", f"Number of {operation} that are currently in flight.", registry=registry
         )
-        self.total = Counter(f"{name}_total", f"Total number of {operation}.", registry=registry)
+        self.in_flight = in_flight.labels()
+        total = TallyCounter(f"{name}_total", f"Total number of {operation}.", registry=registry)
+        self.total = total.labels()
         duration = TallyHistogram(
             f"{name}_duration_seconds",
             f"How many seconds it took for {operation} to wait at the gate.",
             buckets=WAIT_BUCKETS_SECONDS,
             registry=registry,
         )
-        self.duration: Tally = duration.labels()
+        self.duration = duration.labels()
 
 
 class Gate:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from pythanos.tally import Remembered, Tally, TallyHistogram
+from pythanos._tally import Number, Tally
+from pythanos.tally import TallyCounter, TallyGauge, TallyHistogram
 from pythanos.web.messages import Request, Response
 
 DURATION_BUCKETS_SECONDS = (0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120, 240, 360, 720)
@@ -18,7 +19,7 @@ SIZE_BUCKETS_BYTES = tuple(64 * 2**n for n in range(10))
 class _Ended:
     """What counts the exchanges with one status code of one handler, method and tenant."""
 
-    requests: Counter
+    requests: Number
     seconds: Tally
     request_bytes: Tally
     response_bytes: Tally
@@ -32,7 +33,7 @@ class HTTPMetrics:
         self._default_tenant = default_tenant
         extra = ("tenant",) if tenant_header else ()
         labels = ("code", "handler", "method", *extra)
-        self._requests = Counter("http_requests", "Tracks the number of HTTP requests.", labels, registry=registry)
+        self._requests = TallyCounter("http_requests", "Tracks the number of HTTP requests.", labels, registry=registry)
 
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> TallyHistogram:
             return TallyHistogram(name, text, labels, buckets=buckets, registry=registry)
@@ -46,13 +47,11 @@ class HTTPMetrics:
         self._response_size = histogram(
             "http_response_size_bytes", "Tracks the size of HTTP responses.", SIZE_BUCKETS_BYTES
         )
-        self._inflight = Remembered(
-            Gauge(
-                "http_inflight_requests",
-                "Current number of HTTP requests the handler is responding to.",
-                ["handler", "method", *extra],
-                registry=registry,
-            )
+        self._inflight = TallyGauge(
+            "http_inflight_requests",
+            "Current number of HTTP requests the handler is responding to.",
+            ["handler", "method", *extra],
+            registry=registry,
         )
         self._ended: dict[tuple[str, ...], _Ended] = {}
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pythanos.runtime.thread_team import TURN_SECONDS, ThreadTeam
+from pythanos.runtime.workers import TURN_SECONDS, ThreadTeam
 
 
 class Hands:
@@ -29,14 +29,16 @@ def team(clock):
 
 def test_small_jobs_take_turns_in_one_thread(team):
     """Jobs that come while another one runs are begun after it, in order, by the thread that did it."""
-    held, seen = threading.Event(), []
+    held, done, seen = threading.Event(), threading.Semaphore(0), []
 
     def job(number: int) -> None:
         held.wait(5)
         seen.append((number, threading.current_thread().name))
+        done.release()
 
     waits = [team.run(job, number) for number in range(5)]
     held.set()
+    assert all(done.acquire(timeout=5) for _ in range(5))
     team.stop()
     assert waits == [False, True, True, True, True]
     assert seen == [(number, "api-0") for number in range(5)]
@@ -52,6 +54,8 @@ def test_a_job_that_steps_aside_lets_the_next_begin(team):
 
     for _ in range(3):
         team.run(job)
+    while len(passed) < 3:
+        threading.Event().wait(0.001)
     team.stop()
     assert sorted(passed) == [0, 1, 2]
 

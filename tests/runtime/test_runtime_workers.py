@@ -6,8 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pythanos.errors import LimitExceeded
 from pythanos.runtime.probe import Probe
-from pythanos.runtime.thread_team import TURN_SECONDS
-from pythanos.runtime.workers import RequestPool
+from pythanos.runtime.workers import TURN_SECONDS, RequestPool
 
 
 class HandReactor(MemoryReactorClock):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 
 import pylru
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from pythanos.gateway.select.value_matcher import ValueMatcher
 from pythanos.model.matchers import Matcher, MatchType
+from pythanos.tally import TallyCounter, TallyGauge
 
 
 class MatcherCache:
@@ -17,21 +18,20 @@ class MatcherCache:
     def __init__(self, size: int, registry: CollectorRegistry) -> None:
         self._lock = threading.Lock()
         self._items = pylru.lrucache(size, self._evicted) if size > 0 else None
-        self._requests = Counter(
+        self._requests = TallyCounter(
             "thanos_matchers_cache_requests_total",
             "Total number of cache requests for series matchers",
             registry=registry,
         )
-        self._hits = Counter(
+        self._hits = TallyCounter(
             "thanos_matchers_cache_hits_total", "Total number of cache hits for series matchers", registry=registry
         )
-        self._count = Gauge("thanos_matchers_cache_items", "Total number of cached items", registry=registry)
-        self._evictions = Counter(
+        self._count = TallyGauge("thanos_matchers_cache_items", "Total number of cached items", registry=registry)
+        self._evictions = TallyCounter(
             "thanos_matchers_cache_evicted_total", "Total number of items evicted from the cache", registry=registry
         )
-        Gauge("thanos_matchers_cache_max_items", "Maximum number of items that can be cached", registry=registry).set(
-            size
-        )
+        text = "Maximum number of items that can be cached"
+        TallyGauge("thanos_matchers_cache_max_items", text, registry=registry).set(size)
 
     def get(self, matcher: Matcher) -> ValueMatcher:
         """The matcher, taken apart. Raises BadRequest for a bad pattern."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 
 from pythanos.errors import BadRequest, QueryFailed, Retryable, StoreFailed
 from pythanos.model.matchers import Matcher
@@ -18,6 +18,7 @@ from pythanos.query.query_log import QueryLog, QueryRun
 from pythanos.query.queryable import SelectOptions
 from pythanos.runtime.clock import Clock
 from pythanos.runtime.gate import Gate
+from pythanos.tally import TallyHistogram
 from pythanos.web.api import params
 from pythanos.web.api.query.answers import QueryTimer, query_answer
 from pythanos.web.api.query.settings import (
@@ -59,7 +60,7 @@ class QueryAPI:
         self._remotes = remotes
         self._settings, self._clock = settings, clock
         self._log = log or QueryLog(clock.monotonic)
-        self._timespan = Histogram(
+        self._timespan = TallyHistogram(
             "thanos_query_range_requested_timespan_duration_seconds",
             "A histogram of the query range window in seconds",
             buckets=tuple(15 * 60 * 2**n for n in range(12)),
