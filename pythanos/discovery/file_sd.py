@@ -55,7 +55,8 @@ class FileDiscovery:
                 return before
             return _Known(stamp, now_ms, parse_targets(Path(name).read_text(), name))
         except (OSError, ValueError) as error:
-            log.error("error reading file_sd file, its last content stays: %s: %s", name, error)
+            # Both kinds of error name the file.
+            log.error("error reading file_sd file, its last content stays: %s", error)
             return before
 
 

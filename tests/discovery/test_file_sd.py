@@ -16,7 +16,7 @@ def test_targets_come_from_json_and_yaml_in_order(tmp_path):
     assert found.addresses(0) == ("one:1", "two:2", "three:3")
 
 
-def test_a_changed_file_is_read_again_and_a_broken_one_keeps_its_last_content(tmp_path):
+def test_a_changed_file_is_read_again_and_a_broken_one_keeps_its_last_content(tmp_path, caplog):
     """QU-6: an invalid file is logged and ignored; a file that is gone takes its targets with it."""
     path = tmp_path / "targets.json"
     path.write_text('[{"targets": ["one:1"]}]')
@@ -26,6 +26,7 @@ def test_a_changed_file_is_read_again_and_a_broken_one_keeps_its_last_content(tm
     assert discovery.addresses(1) == ("one:1", "two:2")
     path.write_text("[{")
     assert discovery.addresses(2) == ("one:1", "two:2")
+    assert caplog.messages[-1].count(str(path)) == 1
     path.unlink()
     assert discovery.addresses(3) == ()
 
