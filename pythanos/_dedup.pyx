@@ -49,7 +49,8 @@ from pythanos._series_parts cimport (
 
 from pythanos._chunks import decode_chunks
 from pythanos.errors import CorruptData
-from pythanos.model.histogram import HistogramColumns, take_histograms
+from pythanos._histogram_take import take_histograms
+from pythanos.model.histogram import HistogramColumns
 from pythanos.model.resolution import COUNT, COUNTER, RAW, SUM
 from pythanos.model.series import SampleBatch
 
@@ -366,6 +367,12 @@ cdef object _samples(Samples* out, labels, start, histograms):
         return SampleBatch(labels, start, timestamps, numbers, start_timestamps)
     row = _array(&out.ref, n, np.int64)
     is_float = row < 0
+    if not is_float.any():
+        nothing = np.zeros(0, np.int64)
+        taken = take_histograms(histograms, row, start, numbers)
+        return SampleBatch(
+            labels, np.zeros(len(start), np.int64), nothing, np.zeros(0), nothing if out.with_st else None, taken
+        )
     floats = np.concatenate(([0], np.cumsum(is_float)))[start]
     taken = take_histograms(histograms, row[~is_float], start - floats, numbers[~is_float])
     return SampleBatch(

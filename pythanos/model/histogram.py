@@ -8,7 +8,7 @@ rising, then negative buckets rising in absolute value.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,65 +151,6 @@ class HistogramColumns:
         """The negative buckets of one row (a view)."""
         begin, end = int(self.bucket_start[row]), int(self.bucket_start[row + 1])
         return self.buckets[min(end, begin + int(self.layouts.positive_buckets[self.layout[row]])) : end]
-
-
-def take_histograms(
-    histograms: HistogramColumns,
-    rows: NDArray[np.int64],
-    start: NDArray[np.int64],
-    divisor: NDArray[np.float64] | None = None,
-) -> HistogramColumns:
-    """Some rows of HistogramColumns (int64[k], in any order), cut into series by ``start`` (int64[n + 1]).
-
-    divisor: float64[k] by which counts and sums are divided. A row that does not follow its predecessor's row no longer
-    knows that there was no counter reset in between.
-    """
-    taken = take_rows(histograms, rows)
-    hint = taken.reset_hint
-    follows = np.zeros(len(rows), np.bool_)
-    follows[1:] = np.diff(rows) == 1
-    follows[start[:-1][np.diff(start) > 0]] = False
-    hint[(hint == NOT_COUNTER_RESET) & ~follows] = UNKNOWN_RESET
-    count, zero_count, total, buckets = taken.count, taken.zero_count, taken.sum, taken.buckets
-    if divisor is not None and (divisor != 1).any():
-        count, zero_count, total = count / divisor, zero_count / divisor, total / divisor
-        buckets = buckets / np.repeat(divisor, np.diff(taken.bucket_start))
-    return replace(
-        taken,
-        start=start,
-        chunk_reset=np.zeros(len(start) - 1, np.uint8),
-        count=count,
-        zero_count=zero_count,
-        sum=total,
-        buckets=buckets,
-    )
-
-
-def take_rows(histograms: HistogramColumns, rows: NDArray[np.int64]) -> HistogramColumns:
-    """Some rows (int64[k], in any order, also several times) as one series, copied; hints and layouts as they are.
-
-    Without exact counts.
-    """
-    first = histograms.bucket_start[rows]
-    length = histograms.bucket_start[rows + 1] - first
-    bucket_start = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(length, out=bucket_start[1:])
-    place = np.arange(bucket_start[-1]) + np.repeat(first - bucket_start[:-1], length)
-    st = histograms.start_timestamps
-    return HistogramColumns(
-        np.array([0, len(rows)], np.int64),
-        np.zeros(1, np.uint8),
-        histograms.timestamps[rows],
-        histograms.count[rows],
-        histograms.zero_count[rows],
-        histograms.sum[rows],
-        histograms.reset_hint[rows],
-        histograms.layout[rows],
-        histograms.layouts,
-        bucket_start,
-        histograms.buckets[place],
-        None if st is None else st[rows],
-    )
 
 
 def concat_histograms(parts: Sequence[HistogramColumns]) -> HistogramColumns:

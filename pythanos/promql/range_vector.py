@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from pythanos import _labels, _windows
 from pythanos._histogram_math import supported
-from pythanos.model.histogram import HistogramColumns, concat_histograms, take_rows
+from pythanos._histogram_take import take_rows
+from pythanos.model.histogram import HistogramColumns, concat_histograms
 from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.promql.histograms.instant import is_stale
 from pythanos.promql.histograms.rows import sample_sizes

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _chunks, _labels
+from pythanos._histogram_take import take_rows
 from pythanos.context import RequestContext
-from pythanos.model.histogram import HistogramColumns, concat_histograms, take_rows
+from pythanos.model.histogram import HistogramColumns, concat_histograms
 from pythanos.model.matchers import Matcher
 from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.promql.queryable import EncodedSeries, SelectHints, Selection

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _histogram_rows
-from pythanos.model.histogram import HistogramColumns, concat_histograms, take_rows
+from pythanos._histogram_take import take_rows
+from pythanos.model.histogram import HistogramColumns, concat_histograms
 from pythanos.model.series import STALE_NAN_BITS
 from pythanos.promql.values import Growth, HistogramRows
 

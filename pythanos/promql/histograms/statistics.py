@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos._histogram_math import detect_resets
+from pythanos._histogram_take import take_rows
 from pythanos.model.histogram import (
     COUNTER_RESET,
     NOT_COUNTER_RESET,
     UNKNOWN_RESET,
     HistogramColumns,
     HistogramLayouts,
-    take_rows,
 )
 from pythanos.promql.histograms.instant import is_stale
 

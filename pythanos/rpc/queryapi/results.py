@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pythanos import _labels
+from pythanos._histogram_take import take_rows
 from pythanos._remote_read import sample_series
-from pythanos.model.histogram import HistogramColumns, take_rows
+from pythanos.model.histogram import HistogramColumns
 from pythanos.model.series import STALE_NAN_BITS, LabelColumn, SampleBatch
 from pythanos.promql.values import HistogramRows, Matrix, Scalar, Value, Vector
 

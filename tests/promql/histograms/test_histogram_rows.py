@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pythanos import _labels
+from pythanos._histogram_take import take_rows
 from pythanos.errors import QueryFailed
-from pythanos.model.histogram import HistogramColumns, concat_histograms, take_rows
+from pythanos.model.histogram import HistogramColumns, concat_histograms
 from pythanos.model.series import ABSENT
 from pythanos.promql.histograms import rows as rows_of
 from pythanos.promql.operators.operator import Block, joined, merged_duplicates
