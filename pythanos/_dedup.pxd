@@ -21,6 +21,7 @@ cdef struct Job:
     int aggregate
     int algorithm
     bint counter
+    bint uncut                      # samples outside [mint, maxt] may remain where a series has one replica
     bint with_st
     bint with_ref
     Growing ends

@@ -140,8 +140,13 @@ cdef bint _decode_part(Job* job, const Part* part, Samples* to) noexcept nogil:
     return True
 
 
-cdef bint _load(Job* job, const Part* parts, Py_ssize_t count, int64_t replica, bint summed, bint mixed, Samples* to) noexcept nogil:
-    """Appends the samples of one replica, rising in time and inside the range; `mixed`: chunks may come from several scrapers."""
+cdef bint _load(
+    Job* job, const Part* parts, Py_ssize_t count, int64_t replica, bint alone, bint summed, bint mixed, Samples* to
+) noexcept nogil:
+    """Appends the samples of one replica, rising in time and inside the range.
+
+    `alone`: it is the only one of its series; `mixed`: its chunks may come from several scrapers.
+    """
     cdef Py_ssize_t i, start = to.n, part
     for i in range(count):
         if parts[i].replica != replica:
@@ -157,7 +162,8 @@ cdef bint _load(Job* job, const Part* parts, Py_ssize_t count, int64_t replica, 
                 lift_part(to, start, part)
     if summed:
         sum_resets(to, start)
-    cut(to, start, job.mint, job.maxt)
+    if not (alone and job.uncut):
+        cut(to, start, job.mint, job.maxt)
     return True
 
 
@@ -180,14 +186,14 @@ cdef bint _series(Job* job, Part* parts, Py_ssize_t count, Samples* to) noexcept
             job.fault = replicas
             return False
     if replicas == 1:
-        return _load(job, parts, count, 0, summed, False, to)
+        return _load(job, parts, count, 0, True, summed, False, to)
     counter = NO_COUNTER if not job.counter else (RISING if summed else FALLING)
     folded.n = 0
-    if not _load(job, parts, count, 0, summed, counter == FALLING, folded):
+    if not _load(job, parts, count, 0, False, summed, counter == FALLING, folded):
         return False
     for replica in range(1, replicas):
         other.n = result.n = 0
-        if not _load(job, parts, count, replica, summed, counter == FALLING, other):
+        if not _load(job, parts, count, replica, False, summed, counter == FALLING, other):
             return False
         target = to if replica == replicas - 1 else result
         fine = fold_chain(folded, other, target) if job.algorithm == C_CHAIN else fold_penalty(folded, other, target, counter)
@@ -289,6 +295,7 @@ cdef class SeriesDecoder:
         cdef int64_t[::1] ends = start
         histograms = self.take_histograms()
         memset(&out, 0, sizeof(Samples))
+        self.job.uncut = False
         self.shape(&out)
         try:
             with nogil:

@@ -127,8 +127,8 @@ static inline double pt_fit_result(const pt_fit* f, int32_t n, double first, con
     return ahead ? slope * *ahead + intercept : slope;
 }
 
-/* What made the counts of the buckets of a histogram rise: how many steps, the lowest and the highest bound, the largest
- * decrease, the first and the last step. */
+/* What made the counts of the buckets of a histogram rise: how many steps, the lowest and the highest bound, the
+ * largest decrease, the first and the last step. */
 typedef struct {
     double samples, bound_min, bound_max, difference_max, first, last;
 } pt_forced;
@@ -235,6 +235,11 @@ static inline int pt_has_drop(const double* v, int64_t n) {
     PT_CALL(pt_has_drop, v, n, &found);
     return found;
 }
+static inline int pt_has_halt(const int64_t* t, int64_t n) {
+    int found = 0;
+    PT_CALL(pt_has_halt, t, n, &found);
+    return found;
+}
 static inline int pt_has_stale(const double* v, int64_t n) {
     int found = 0;
     PT_CALL(pt_has_stale, v, n, &found);
@@ -252,8 +257,8 @@ static inline int pt_has_inf(const double* x, int64_t n) {
     return found;
 }
 /* out[k..] = the quantiles of cumulative buckets, from the first step that is not done on as long as they are plain;
- * returns the next. rows: `size` >= 2 rows of steps, by rising bound, of which the last is infinite; room: 8 numbers for
- * each. */
+ * returns the next. rows: `size` >= 2 rows of steps, by rising bound, of which the last is infinite; room: 8 numbers
+ * for each. */
 static inline int64_t pt_bucket_quantiles(
     const double* const* rows, const double* bound, int64_t size, const double* q, int64_t k, int64_t steps,
     double* room, uint8_t* touched, double* out, pt_forced* told) {

@@ -5,9 +5,9 @@ typedef struct {
     mask steps;   /* -1 where there was one */
 } PT_NAME(pt_forced);
 
-/* Makes the counts of the buckets rise: level[b] = the PT_W counts of bucket b. Returns 0, with nothing told, where that
- * is not a matter of larger and smaller: absent, negative or infinite counts, or some that differ by hardly more than
- * rounding, which are equal to Prometheus within 1e-12 of their sum. */
+/* Makes the counts of the buckets rise: level[b] = the PT_W counts of bucket b. Returns 0, with nothing told, where
+ * that is not a matter of larger and smaller: absent, negative or infinite counts, or some that differ by hardly more
+ * than rounding, which are equal to Prometheus within 1e-12 of their sum. */
 PT_TARGET static inline int PT_NAME(pt_level)(
     const double* const* rows, int64_t size, int64_t k, vec* level, PT_NAME(pt_forced) * forced, uint8_t* touched) {
     vec before = LOAD(rows[0] + k);

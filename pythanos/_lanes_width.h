@@ -262,6 +262,13 @@ PT_TARGET static void PT_NAME(pt_has_drop)(const double* v, int64_t n, int* foun
     *found = any != 0;
 }
 
+/* Whether a time is not later than the one before it. */
+PT_TARGET static void PT_NAME(pt_has_halt)(const int64_t* t, int64_t n, int* found) {
+    long long any = 0;
+    for (int64_t i = 1; i < n; i++) any |= t[i] <= t[i - 1];
+    *found = any != 0;
+}
+
 PT_TARGET static void PT_NAME(pt_has_stale)(const double* v, int64_t n, int* found) {
     long long any = 0;
     for (int64_t i = 0; i < n; i++) {

@@ -2,20 +2,19 @@
 #
 # All of them work in place on the samples from `start` on, of which more may have been appended.
 
-from libc.stdint cimport INT64_MAX, int64_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t
 
 from pythanos._replicas cimport Samples, is_number, refs, shift, times, values
+
+cdef extern from "_lanes.h" nogil:
+    bint has_halt "pt_has_halt"(const int64_t* t, int64_t n) noexcept
 
 
 cdef inline void make_rise(Samples* s, Py_ssize_t start, int64_t last_t) noexcept nogil:
     """Removes samples from `start` on that are not later than the one before them; the first must be after last_t."""
     cdef int64_t* t = times(s)
     cdef Py_ssize_t i, kept = start
-    cdef uint64_t signs = 0
-    # A sign bit in t[i] - t[i - 1] - 1 means a step that is not forward; this form runs several samples at a time.
-    for i in range(start + 1, s.n):
-        signs |= <uint64_t>t[i] - <uint64_t>t[i - 1] - 1
-    if start >= s.n or (signs >> 63 == 0 and t[start] > last_t):
+    if start >= s.n or (t[start] > last_t and not has_halt(t + start, s.n - start)):
         return
     for i in range(start, s.n):
         if t[i] > last_t:

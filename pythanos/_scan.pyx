@@ -20,6 +20,8 @@ cdef int _begin(SeriesDecoder decoder, Samples* samples, const double[:, ::1] ou
     if out.shape[0] != decoder.count():
         raise ValueError("columns of different lengths")
     decoder.shape(samples)
+    # Windows leave out by themselves what lies outside the range.
+    decoder.job.uncut = True
     return 0
 
 
@@ -43,8 +45,8 @@ def scan_ranges(
 ):
     """Fills ``out`` (float64[series, steps]) with a range function; returns (scanned, read). As `_windows.range_rows`.
 
-    Start timestamps are not looked at. Raises CorruptData, and ValueError where there are histograms. Runs without the
-    GIL.
+    The windows must lie in the range of the decoder: what it would cut off may be looked at elsewhere. Start timestamps
+    are not looked at. Raises CorruptData, and ValueError where there are histograms. Runs without the GIL.
     """
     cdef Windows w
     cdef RangeCall call
@@ -76,9 +78,10 @@ def scan_ranges(
 def scan_instants(
     SeriesDecoder decoder not None, double[:, ::1] out, *, int64_t first_end, int64_t end_step, int64_t lookback_ms
 ):
-    """Fills ``out`` (float64[series, steps]) with the last samples in ``(end - lookback, end]``; returns how many there are.
+    """Fills ``out`` (float64[series, steps]) with the last samples in ``(end - lookback, end]``; returns how many.
 
-    As `_windows.instant_rows`. Raises CorruptData, and ValueError where there are histograms. Runs without the GIL.
+    As `_windows.instant_rows`; the lookbacks must lie in the range of the decoder. Raises CorruptData, and ValueError
+    where there are histograms. Runs without the GIL.
     """
     cdef Samples samples
     cdef Py_ssize_t i = 0, n = decoder.count(), steps = out.shape[1]
@@ -92,7 +95,8 @@ def scan_instants(
             if not room:
                 break
             found += newest(
-                times(&samples), values(&samples), <int32_t>samples.n, first_end, end_step, steps, lookback_ms, &out[i, 0]
+                times(&samples), values(&samples), <int32_t>samples.n, first_end, end_step, steps, lookback_ms,
+                &out[i, 0],
             )
             i += 1
     release_samples(&samples)

@@ -34,8 +34,8 @@ cpdef enum Function:
 
 
 cdef struct RangeCall:
-    # A range function over many series: what it is, scratch memory, and how many samples were in windows: the sum of the
-    # windows' sizes, and each counted once.
+    # A range function over many series: what it is, scratch memory, and how many samples were in windows: the sum of
+    # the windows' sizes, and each counted once.
     int function
     Windows windows
     const double* first

@@ -309,7 +309,8 @@ def range_rows(
 
 
 cdef int64_t _newest_times(
-    const int64_t* t, const double* v, int32_t n, int64_t first, int64_t step, int64_t steps, int64_t lookback, double* out
+    const int64_t* t, const double* v, int32_t n, int64_t first, int64_t step, int64_t steps, int64_t lookback,
+    double* out,
 ) noexcept nogil:
     """As `newest`, with the samples' times in seconds."""
     cdef int64_t k, found = 0

@@ -60,7 +60,8 @@ def test_a_scan_gives_the_rows_of_decoding_and_then_looking(
     batch: SeriesBatch, function: Function, steps: int, range_ms: int, algorithm: int, counter: bool
 ) -> None:
     """For every function, for instant lookups, over replicas, averages and empty series; counts included."""
-    how = {"mint": 3000, "maxt": 700_000, "aggregate": AVERAGE, "algorithm": algorithm, "counter": counter}
+    mint, maxt = GRID["first_end"] - range_ms + 1, GRID["first_end"] + steps * GRID["end_step"]
+    how = {"mint": mint, "maxt": maxt, "aggregate": AVERAGE, "algorithm": algorithm, "counter": counter}
     row = np.linspace(0.1, 0.9, steps)
     windows = GRID | {"range_ms": range_ms, "eval_start": 7, "eval_step": 15_000}
     windows |= {"first_parameter": row, "second_parameter": row}
