@@ -316,7 +316,7 @@ def _decode_unit(kind: type, value: Any) -> Any:
     if kind is ByteSize:
         if isinstance(value, str):
             return parse_bytes(value)
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return ByteSize(value)
         raise ValueError(f"expected a size such as 250MB, got {_name_of(value)}")
     if kind is Secret:

@@ -118,6 +118,15 @@ _YEAR_ZERO_MS = 366 * 86_400_000
 
 def resolve_time(text: str, now_ms: int) -> int:
     """Unix milliseconds of an RFC 3339 time, or of a duration from now (``-6w``, ``2h45m``). Raises ValueError."""
+    try:
+        return _resolved(text, now_ms)
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r} is neither a time such as 2024-01-31T12:00:00Z nor a duration such as -6w"
+        ) from error
+
+
+def _resolved(text: str, now_ms: int) -> int:
     found = _TIMESTAMP.fullmatch(text.strip())
     if not found:
         return now_ms + parse_duration(text)

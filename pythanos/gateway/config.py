@@ -92,6 +92,13 @@ class GatewayConfig(Section, frozen=True):
     debug: DebugConfig = DebugConfig()
 
     def __post_init__(self) -> None:
+        for name in ("min_time", "max_time"):
+            try:
+                resolve_time(getattr(self, name), 0)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+        if self.sync_block_duration <= 0:
+            raise ValueError("sync_block_duration must be more than 0")
         if resolve_time(self.min_time, 0) > resolve_time(self.max_time, 0):
             raise ValueError(f"min_time {self.min_time} can't be greater than max_time {self.max_time}")
 

@@ -6,7 +6,7 @@ from gateway.store_helpers import bucket_with, synced_store
 from prometheus_client import CollectorRegistry
 
 from pythanos.context import RequestContext
-from pythanos.errors import BadRequest, BucketUnavailable, CorruptData, LimitExceeded, QueryFailed
+from pythanos.errors import BadRequest, BucketUnavailable, ConfigError, CorruptData, LimitExceeded, QueryFailed
 from pythanos.model import resolution
 from pythanos.model.chunks import XOR
 from pythanos.model.matchers import Matcher, MatchType
@@ -382,6 +382,20 @@ def test_a_store_whose_window_is_upside_down_is_a_configuration_error(open_store
     """ST-1."""
     with pytest.raises(Exception, match="can't be greater than max_time"):
         open_store([], "min_time: 2024-01-02T00:00:00Z\nmax_time: 2024-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("min_time: soon", "min_time: 'soon' is neither a time such as .* nor a duration"),
+        ("max_time: 2020-13-01T00:00:00Z", "max_time: '2020-13-01T00:00:00Z' is neither a time"),
+        ("sync_block_duration: 0s", "sync_block_duration must be more than 0"),
+        ("index_cache_size: -1", "index_cache_size: expected a size such as 250MB, got int -1"),
+    ],
+)
+def test_a_mistake_names_its_key(open_store, text, expected):
+    with pytest.raises(ConfigError, match=expected):
+        open_store([], text)
 
 
 def test_the_gate_is_entered_for_the_time_of_the_answer(open_store):
