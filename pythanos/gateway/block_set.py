@@ -87,6 +87,8 @@ class BlockSets:
         self._lock = threading.Lock()
         self._blocks: dict[str, BucketBlock] = {}
         self._sets: dict[LabelKey, BlockSet] = {}
+        # Changes with the blocks.
+        self.version = 0
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -111,6 +113,7 @@ class BlockSets:
             known.add(block)
             self._sets[key] = known
             self._blocks[block.ulid] = block
+            self.version += 1
 
     def remove(self, ulid: str) -> BucketBlock | None:
         """Takes a block out, so that no new request finds it."""
@@ -118,6 +121,7 @@ class BlockSets:
             block = self._blocks.pop(ulid, None)
             if block is None:
                 return None
+            self.version += 1
             key = tuple(sorted(block.labels.items()))
             self._sets[key].remove(ulid)
             if not len(self._sets[key]):

@@ -62,6 +62,28 @@ class _Shared:
     metrics: SelectMetrics
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the loaded blocks hold, as of a version of theirs: every query asks for it, and they seldom change."""
+
+    version: int
+    label_sets: tuple[dict[str, str], ...]
+    tsdb_infos: tuple[TsdbInfo, ...]
+    mint: int
+    maxt: int
+
+    @classmethod
+    def of(cls, version: int, sets: BlockSets) -> _Known:
+        blocks = sets.all()
+        return cls(
+            version,
+            tuple(sets.label_sets()),
+            tuple(_tsdb_infos(blocks)),
+            min((block.meta.mint for block in blocks), default=MAX_TIME_MS),
+            max((block.meta.maxt for block in blocks), default=MIN_TIME_MS),
+        )
+
+
 class BucketStore:
     """A Store over the blocks that ``sync`` loads. Until the first ``sync`` it is empty.
 
@@ -113,6 +135,7 @@ class BucketStore:
             monotonic=monotonic,
         )
         self._synced = False
+        self._known: _Known | None = None
         # An end of the window stands still or moves with the time, a millisecond each: two values tell which.
         self._window_at_zero, self._window_at_one = config.window(0), config.window(1)
 
@@ -152,17 +175,17 @@ class BucketStore:
 
     def info(self) -> StoreInfo:
         """The time range is that of the blocks, inside of the configured window; empty (mint > maxt) without blocks."""
-        blocks = self._blocks.all()
+        version, known = self._blocks.version, self._known
+        if known is None or known.version != version:
+            known = self._known = _Known.of(version, self._blocks)
         window = self._window()
-        mint = min((block.meta.mint for block in blocks), default=MAX_TIME_MS)
-        maxt = max((block.meta.maxt for block in blocks), default=MIN_TIME_MS)
         return StoreInfo(
-            tuple(self._blocks.label_sets()),
-            max(mint, window.mint),
-            min(maxt, window.maxt),
+            known.label_sets,
+            max(known.mint, window.mint),
+            min(known.maxt, window.maxt),
             supports_sharding=True,
             supports_without_replica_labels=True,
-            tsdb_infos=tuple(_tsdb_infos(blocks)),
+            tsdb_infos=known.tsdb_infos,
         )
 
     def series(self, ctx: RequestContext, request: SeriesRequest) -> Iterator[SeriesFrame]:

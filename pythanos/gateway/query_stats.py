@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 
 DATA_TYPES = ("postings", "series", "chunks")
 
@@ -89,11 +88,26 @@ class Stopwatch:
         self._lock = threading.Lock()
         self.seconds = 0.0
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        begin = self._monotonic()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self.seconds += self._monotonic() - begin
+    def running(self) -> _Lap:
+        """A context whose time counts."""
+        return _Lap(self)
+
+    def now(self) -> float:
+        return self._monotonic()
+
+    def add(self, seconds: float) -> None:
+        with self._lock:
+            self.seconds += seconds
+
+
+class _Lap:
+    __slots__ = ("_begin", "_watch")
+
+    def __init__(self, watch: Stopwatch) -> None:
+        self._watch = watch
+
+    def __enter__(self) -> None:
+        self._begin = self._watch.now()
+
+    def __exit__(self, *error: object) -> None:
+        self._watch.add(self._watch.now() - self._begin)

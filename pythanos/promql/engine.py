@@ -38,8 +38,9 @@ from pythanos.promql.tree.preprocess import QueryTimes, preprocess
 from pythanos.promql.values import Matrix, Scalar, Steps, String, Value, Vector
 from pythanos.workers import Workers
 
-# How many trees an engine remembers, of texts of how many characters at most.
-TREES_KEPT, TREE_TEXT_MAX = 128, 1024
+# How many trees an engine remembers, of texts of how many characters at most: some megabytes, and room for the rules
+# of a usual fleet.
+TREES_KEPT, TREE_TEXT_MAX = 1024, 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from pythanos.context import RequestContext
@@ -40,29 +40,26 @@ class QueryLog:
     @contextmanager
     def running(self, ctx: RequestContext, run: QueryRun) -> Iterator[None]:
         """Around the evaluation; what it raises goes through."""
+        telemetry, active = self.telemetry, self.active
         started = self.monotonic()
         outcome = ""
         try:
-            with self._counted(run):
+            with (
+                telemetry.running if telemetry is not None else nullcontext(),
+                active.running(run.text) if active is not None else nullcontext(),
+            ):
                 yield
         except BaseException as error:
             outcome = str(error) or type(error).__name__
             raise
         finally:
             seconds = self.monotonic() - started
-            if self.telemetry is not None and not outcome:
-                self.telemetry.done(seconds, series=run.series, read=run.read, scanned=run.samples, tenant=ctx.tenant)
+            if telemetry is not None:
+                telemetry.ended(seconds)
+                if not outcome:
+                    telemetry.done(seconds, series=run.series, read=run.read, scanned=run.samples, tenant=ctx.tenant)
             if 0 < self.slow_ms < seconds * 1000:
                 _report(ctx, run, seconds, outcome)
-
-    @contextmanager
-    def _counted(self, run: QueryRun) -> Iterator[None]:
-        with ExitStack() as stack:
-            if self.telemetry is not None:
-                stack.enter_context(self.telemetry.running(self.monotonic))
-            if self.active is not None:
-                stack.enter_context(self.active.running(run.text))
-            yield
 
 
 def _report(ctx: RequestContext, run: QueryRun, seconds: float, outcome: str) -> None:

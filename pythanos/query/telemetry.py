@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import msgspec
@@ -38,7 +36,8 @@ class QueryTelemetry:
 
     def __init__(self, config: TelemetryConfig, registry: CollectorRegistry, concurrent_max: int) -> None:
         self._config = config
-        self._running = TallyGauge(
+        # As a context: around the evaluation of a query.
+        self.running = TallyGauge(
             "prometheus_engine_queries", "The current number of queries being executed or waiting.", _LABELS,
             registry=registry,
         ).labels(*_ENGINE)  # fmt: skip
@@ -50,9 +49,10 @@ class QueryTelemetry:
             "prometheus_engine_query_samples_total", "The total number of samples loaded by all queries.", _LABELS,
             registry=registry,
         ).labels(*_ENGINE)  # fmt: skip
-        self._slices = Summary(
+        slices = Summary(
             "prometheus_engine_query_duration_seconds", "Query timings", (*_LABELS, "slice"), registry=registry
         )
+        self._inner_eval = slices.labels(*_ENGINE, "inner_eval")
         self._durations = TallyHistogram(
             "thanos_store_api_query_duration_seconds",
             "Duration of the Thanos Store API select phase for a query.",
@@ -61,15 +61,9 @@ class QueryTelemetry:
             registry=registry,
         )
 
-    @contextmanager
-    def running(self, monotonic: Callable[[], float]) -> Iterator[None]:
-        """Around the evaluation of a query."""
-        began = monotonic()
-        with self._running:
-            try:
-                yield
-            finally:
-                self._slices.labels(*_ENGINE, "inner_eval").observe(monotonic() - began)
+    def ended(self, seconds: float) -> None:
+        """The evaluation of a query, whatever came of it."""
+        self._inner_eval.observe(seconds)
 
     def done(self, seconds: float, *, series: int, read: int, scanned: int, tenant: str) -> None:
         """A query that was answered: series and samples that it ``read``, samples ``scanned`` at all steps."""

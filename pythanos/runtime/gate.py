@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
@@ -64,24 +63,29 @@ class Gate:
         self._inside = 0
         self._waiting: deque[_Turn] = deque()
 
-    @contextmanager
-    def enter(self, ctx: RequestContext) -> Iterator[None]:
-        """Waits for a place and holds it. Raises LimitExceeded, QueryTimeout, QueryCanceled."""
+    def enter(self, ctx: RequestContext) -> _Place:
+        """Waits for a place, when the context is entered, and holds it. Raises LimitExceeded, QueryTimeout,
+        QueryCanceled.
+        """
+        return _Place(self, ctx)
+
+    def arrive(self, ctx: RequestContext) -> None:
+        """Takes a place, to be given back by ``leave``; raises as ``enter``."""
         metrics = self._metrics
         metrics.total.inc()
         metrics.in_flight.inc()
+        started = ctx.monotonic()
         try:
-            started = ctx.monotonic()
-            try:
-                self._take(ctx)
-            finally:
-                metrics.duration.observe(ctx.monotonic() - started)
-            try:
-                yield
-            finally:
-                self._give_back()
-        finally:
+            self._take(ctx)
+        except BaseException:
             metrics.in_flight.dec()
+            raise
+        finally:
+            metrics.duration.observe(ctx.monotonic() - started)
+
+    def leave(self) -> None:
+        self._give_back()
+        self._metrics.in_flight.dec()
 
     def _take(self, ctx: RequestContext) -> None:
         ctx.check()
@@ -117,6 +121,22 @@ class Gate:
                 turn.wake()
             else:
                 self._inside -= 1
+
+
+class _Place:
+    """The place of one request: a context manager, and no generator, as each query enters several gates."""
+
+    __slots__ = ("_ctx", "_gate")
+
+    def __init__(self, gate: Gate, ctx: RequestContext) -> None:
+        self._gate = gate
+        self._ctx = ctx
+
+    def __enter__(self) -> None:
+        self._gate.arrive(self._ctx)
+
+    def __exit__(self, *error: object) -> None:
+        self._gate.leave()
 
 
 class _Turn:

@@ -151,8 +151,10 @@ class ProxyStore:
             raise StoreFailed("No StoreAPIs available")
         chosen = self._matching(endpoints, request.mint, request.maxt, matchers)
         parts = [self._part(ctx, request.partial_response) for _ in chosen]
+        if len(matchers) < len(request.matchers):
+            request = replace(request, matchers=matchers)
         streams = [
-            self._stream(ctx, part, endpoint, replace(request, matchers=matchers), alone=len(chosen) == 1)
+            self._stream(ctx, part, endpoint, request, alone=len(chosen) == 1)
             for part, endpoint in zip(parts, chosen, strict=True)
         ]
         frames = merge_frames(streams, request.response_batch_size or BATCH_SIZE)

@@ -122,6 +122,8 @@ def parse_multipart(content_type: str, body: bytes) -> list[tuple[str, str]]:
 
 
 def _unescape(text: bytes) -> str:
+    if b"%" not in text:
+        return text.replace(b"+", b" ").decode("utf-8", "surrogateescape")
     bad = _BAD_ESCAPE.search(text)
     if bad:
         escape = bad[0].decode("utf-8", "replace")

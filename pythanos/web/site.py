@@ -375,6 +375,13 @@ class _Channel(http.HTTPChannel):
     """HTTP/1.1 with our request class and without an access log."""
 
     requestFactory = _WireRequest
+    _host: Any = None
+
+    def getHost(self) -> Any:
+        """Twisted asks the system for each request; a connection keeps its address."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
 
     def lineReceived(self, line: bytes) -> None:
         """As Twisted does it, but for label names and values in UTF-8 that a client has not escaped in its URL."""
