@@ -27,8 +27,8 @@ cdef inline void make_rise(Samples* s, Py_ssize_t start, int64_t last_t) noexcep
 cdef inline void sum_resets(Samples* s, Py_ssize_t start) noexcept nogil:
     """Counter chunks, one after another, to totals that only rise, in place.
 
-    A sample at the time of the one before it says where the counter really stood at the end of its chunk. Markers and other NaN
-    are left out, samples that go back in time too; histograms pass.
+    A sample at the time of the one before it says where the counter really stood at the end of its chunk. Markers and
+    other NaN are left out, samples that go back in time too; histograms pass.
     """
     cdef int64_t* t = times(s)
     cdef double* v = values(s)

@@ -1,5 +1,5 @@
-# Which chunk rows the samples of a series come from: the wanted aggregate of each of its chunks, and the virtual replica
-# that each chunk belongs to.
+# Which chunk rows the samples of a series come from: the wanted aggregate of each of its chunks, and the virtual
+# replica that each chunk belongs to.
 
 from libc.stdint cimport int64_t, uint8_t
 
