@@ -68,8 +68,7 @@ def _report(ctx: RequestContext, run: QueryRun, seconds: float, outcome: str) ->
         fields.update(start_ms=run.start_ms, end_ms=run.end_ms, step_ms=run.step_ms)
     else:
         fields.update(time_ms=run.end_ms)
-    fields.update(samples=run.samples, peak_samples=run.peak_samples)
+    # A query that failed has not said how many it looked at.
+    fields.update({"err": outcome} if outcome else {"samples": run.samples, "peak_samples": run.peak_samples})
     fields.update(tenant=ctx.tenant, request_id=ctx.request_id)
-    if outcome:
-        fields["err"] = outcome
     log.warning("slow query detected", extra=fields)

@@ -112,6 +112,7 @@ def test_slow_queries_that_fail_are_logged_too(caplog):
     with caplog.at_level(logging.WARNING), pytest.raises(QueryTimeout):
         run_for(2, QueryLog(clock, slow_ms=1000), clock, QueryRun("slow", 1, 5), QueryTimeout("query timed out"))
     assert (caplog.records[0].err, caplog.records[0].time_ms) == ("query timed out", 5)
+    assert not hasattr(caplog.records[0], "samples")
 
 
 def test_without_a_threshold_nothing_is_slow(caplog):
