@@ -128,38 +128,56 @@ cdef int64_t _missing(const Side* s, const Buckets* b, int64_t first) noexcept n
     return missing
 
 
+cdef inline int64_t _common_run(const Side* s, int64_t i, const Buckets* b, int64_t j) noexcept nogil:
+    """How many buckets from these two on, which are the same, both have; most layouts differ at their edges alone."""
+    cdef int64_t run = 1, most = min(s.size - i, b.size - j)
+    while run < most and s.index[i + run] == b.index[j + run]:
+        run += 1
+    return run
+
+
+cdef inline void _add_run(
+    Side* s, int64_t at, const double* count, int64_t n, bint subtract, bint compensated
+) noexcept nogil:
+    cdef int64_t k
+    if compensated:
+        sum_row(count, s.count + at, s.lost + at, n)
+    elif subtract:
+        for k in range(n):
+            s.count[at + k] -= count[k]
+    else:
+        for k in range(n):
+            s.count[at + k] += count[k]
+
+
 cdef bint _add_side(
     Side* s, const Buckets* b, const double* lost, int32_t schema, double threshold, bint subtract, bint compensated
 ) noexcept nogil:
     """Adds the buckets that end above the threshold; False where memory is short."""
-    cdef int64_t i = 0, j, first = 0, missing
+    cdef int64_t i = 0, j, first = 0, missing, run
     if threshold > 0 and not is_custom(schema):
         while first < b.size and exponential_bound(b.index[first], schema) <= threshold:
             first += 1
     if first == 0 and s.size == b.size and memcmp(s.index, b.index, b.size * sizeof(int32_t)) == 0 and lost == NULL:
-        if compensated:
-            sum_row(b.count, s.count, s.lost, b.size)
-        elif subtract:
-            for j in range(b.size):
-                s.count[j] -= b.count[j]
-        else:
-            for j in range(b.size):
-                s.count[j] += b.count[j]
+        _add_run(s, 0, b.count, b.size, subtract, compensated)
         return True
     missing = _missing(s, b, first)
     if missing and not _widen(s, b, first, missing):
         return False
-    for j in range(first, b.size):
+    j = first
+    while j < b.size:
         while i < s.size - 1 and s.index[i] < b.index[j]:
             i += 1
-        if compensated:
+        if lost != NULL:
+            run = 1
             kahan(b.count[j], &s.count[i], &s.lost[i])
-            if lost != NULL and lost[j] != 0:
+            if lost[j] != 0:
                 kahan(lost[j], &s.count[i], &s.lost[i])
-        elif subtract:
-            s.count[i] -= b.count[j]
         else:
-            s.count[i] += b.count[j]
+            run = _common_run(s, i, b, j)
+            _add_run(s, i, b.count + j, run, subtract, compensated)
+        i += run
+        j += run
     return True
 
 
