@@ -162,7 +162,8 @@ class ProxyStore:
 
     def label_names(self, ctx: RequestContext, request: LabelNamesRequest) -> LabelsAnswer:
         def ask(part: RequestContext, endpoint: Endpoint, own: LabelNamesRequest) -> LabelsAnswer:
-            return endpoint.store.label_names(part, own)
+            # As in Thanos without the limit: sidecars of old servers take it for one of series, and names get lost.
+            return endpoint.store.label_names(part, replace(own, limit=0))
 
         return self._labels_of(ctx, request, ask, "names")
 

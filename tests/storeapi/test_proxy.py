@@ -302,6 +302,14 @@ def test_label_names_and_values_are_merged(proxy):
         proxy(*stores).label_values(RequestContext(), LabelValuesRequest("", 0, 100))
 
 
+def test_stores_are_asked_for_all_label_names(proxy):
+    """A sidecar may take the limit for one of series, and leave out names that come before those it has."""
+    store = FakeStore([up(job="a")])
+    names = proxy(store).label_names(RequestContext(), LabelNamesRequest(0, 100, limit=1))
+    assert names.values == ("__name__",)
+    assert [request.limit for request in store.requests] == [0]
+
+
 def test_a_hung_store_holds_no_labels_up(proxy):
     """QU-10: response_timeout for the one message that an answer about labels is."""
     released = threading.Event()
