@@ -142,6 +142,10 @@ class ThreadTeam:
             return None
 
 
+# What metrics and profiles have to themselves when queries have taken all other threads of a RequestPool.
+SPARE_THREADS = 2
+
+
 class RequestPool(Service):
     """Runs each request in a thread, small ones by turns; the one that finds every thread taken is turned away at once.
 
@@ -177,7 +181,14 @@ class RequestPool(Service):
 
         Called in the reactor thread, which is also where the Deferred fires.
         """
-        if self._busy >= self.threads_max or not self.running:
+        return self._call(self.threads_max, job, args)
+
+    def call_spare(self, job: Callable[..., R], *args: Any) -> defer.Deferred[R]:
+        """As ``call``, with a few threads more: for what operators look at when every thread is taken."""
+        return self._call(self.threads_max + SPARE_THREADS, job, args)
+
+    def _call(self, threads: int, job: Callable[..., R], args: tuple[Any, ...]) -> defer.Deferred[R]:
+        if self._busy >= threads or not self.running:
             self._rejected.inc()
             message = f"every thread of the {self.name} pool is taken" if self.running else "shutting down"
             return defer.fail(LimitExceeded(str(self.name), self.threads_max, message, admission=True))

@@ -267,7 +267,8 @@ class Exchange:
     def _answer_in_thread(self, match: Match) -> None:
         self._sink = ThreadSink(self, self.site.reactor)
         sink = self._sink
-        working = self.site.pool.call(self.work, match, sink)
+        pool = self.site.pool
+        working = (pool.call_spare if match.route.always else pool.call)(self.work, match, sink)
         working.addCallbacks(lambda _: sink.settle(), self._not_admitted)
 
     def work(self, match: Match, sink: ThreadSink) -> None:

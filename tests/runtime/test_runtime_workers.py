@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pythanos.errors import LimitExceeded
 from pythanos.runtime.probe import Probe
-from pythanos.runtime.workers import TURN_SECONDS, RequestPool
+from pythanos.runtime.workers import SPARE_THREADS, TURN_SECONDS, RequestPool
 
 
 class HandReactor(MemoryReactorClock):
@@ -78,6 +78,14 @@ class RequestPoolTests(SynchronousTestCase):
         self.successResultOf(kept[0])
         kept.append(self.pool.call(int))
         self.assertNoResult(kept[2])
+
+    def test_operators_have_a_few_threads_more(self):
+        """What they look at answers while every other thread is taken, but is bounded, too."""
+        kept = [self.pool.call(int), self.pool.call(int)]
+        kept += [self.pool.call_spare(int) for _ in range(SPARE_THREADS)]
+        self.failureResultOf(self.pool.call_spare(int), LimitExceeded)
+        for answer in kept:
+            self.assertNoResult(answer)
 
     def test_jobs_that_wait_are_looked_after(self):
         """While a job waits for another one the team is hurried turn by turn, by one timer; then no more."""

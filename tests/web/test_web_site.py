@@ -146,11 +146,12 @@ class ErrorTests(SynchronousTestCase):
         self.assertEqual(served.ask("/-/healthy").status, 200)
 
     def test_overflow_is_429(self):
-        """The request that finds no thread is turned away at once."""
-        served = Served([Route("/api/v1/echo", echo, "echo")])
+        """The request that finds no thread is turned away at once; metrics say how that came."""
+        served = Served([Route("/api/v1/echo", echo, "echo"), Route("/metrics", echo, always=True)])
         served.pool.full = True
         got = served.ask("/api/v1/echo")
         self.assertEqual((got.status, json.loads(got.text)["error"]), (429, "every thread is taken"))
+        self.assertEqual(served.ask("/metrics").status, 200)
         self.assertEqual(served.site.active, set())
 
     def test_a_body_over_the_limit_is_413(self):

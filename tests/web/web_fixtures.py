@@ -53,6 +53,9 @@ class HandPool:
             return self.jobs[-1][0]
         return defer.maybeDeferred(job, *args)
 
+    def call_spare(self, job: Callable[..., object], *args: object) -> defer.Deferred:
+        return defer.maybeDeferred(job, *args)
+
     def step_aside(self) -> None:
         """Nobody takes turns here."""
 
