@@ -64,6 +64,22 @@ cdef inline bint append(Growing* g, const uint8_t* data, Py_ssize_t size) noexce
     return True
 
 
+cdef inline bint push64(Growing* g, uint64_t value) noexcept nogil:
+    if g.capacity - g.size < 8 and not reserve(g, 8):
+        return False
+    memcpy(g.data + g.size, &value, 8)
+    g.size += 8
+    return True
+
+
+cdef inline bint push32(Growing* g, uint32_t value) noexcept nogil:
+    if g.capacity - g.size < 4 and not reserve(g, 4):
+        return False
+    memcpy(g.data + g.size, &value, 4)
+    g.size += 4
+    return True
+
+
 cdef inline void release(Growing* g) noexcept nogil:
     free(g.data)
     g.data = NULL

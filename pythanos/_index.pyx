@@ -1,11 +1,8 @@
 """The series entries of an index, decoded to columns.
 
-Design: the chunk part of an entry is read before its labels are written, because an entry without a chunk in range needs
-no labels. Parsed entries wait in groups of 32, so that the symbols they name are in the cache when they are copied. The
-labels that a series begins with as the one before it did are copied in one piece; each other one is written from the wire
-bytes of the same (name, value) references in an earlier series where a small direct-mapped memo still knows them, as
-neighbours in label order share most labels. Symbols are sorted, so whether an external label belongs before a series
-label, and whether the series rise, is a comparison of references. Format: docs/formats/index.md.
+Design: the chunk part of an entry is read before its labels are written, because an entry without a chunk in range
+needs no labels. Parsed entries wait in groups of 32, so that the symbols they name are in the cache when they are
+copied (`_entry_labels.pxd`). Format: docs/formats/index.md.
 """
 
 import numpy as np
@@ -15,67 +12,31 @@ from pythanos.model.entries import SeriesEntries
 from pythanos.model.series import LabelColumn
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memset
 
-from pythanos._arena cimport Growing, append, release, reserve, seal
+from pythanos._arena cimport Growing, push64, release, reserve, seal
 from pythanos._cursor cimport Cursor, cursor, offset, read_u32be, remaining, take
-from pythanos._hash cimport crc32c, xxh64
-from pythanos._labels cimport Label, Labels, label_size, labels_in, next_label, put_label
-from pythanos._symbols cimport Symbols, SymbolTable, lower_bound, reference, symbol
+from pythanos._entry_labels cimport (
+    MEMO_BITS, MEMO_BITS_MIN, SLACK, External, LabelWriter, Memo, prefetch_offset, prefetch_text, put_hashes,
+    put_labels,
+)
+from pythanos._hash cimport crc32c
+from pythanos._labels cimport Label, Labels, labels_in, next_label
+from pythanos._symbols cimport SymbolTable, lower_bound, reference
 from pythanos._varint cimport fast_uvarint, fast_varint, ref_uvarint
 
 # An entry that claims more is garbage, not a reason to fetch it: two weeks of chunks of one series take some KB.
-cdef extern from *:
-    """
-    #define PYTHANOS_PREFETCH(p) __builtin_prefetch((const void*)(p))
-    """
-    void PYTHANOS_PREFETCH(const void*) noexcept nogil
-
 cdef uint64_t ENTRY_BYTES_MAX = 1 << 24
-cdef enum:
-    # For many series: for a few a smaller memo is enough, which is cleared sooner.
-    MEMO_BITS = 11
-    MEMO_BITS_MIN = 6
-    SLACK = 64
-    # Labels of a series that are compared with those of the one before.
-    COMPARED = 64
+
 
 cdef struct Part:
     const uint8_t* data
     Py_ssize_t size
 
 
-cdef struct External:
-    # One external label: its wire bytes, and the reference before which it belongs.
-    const uint8_t* block
-    Py_ssize_t size
-    uint64_t before
-    bint replaces
-
-
-cdef struct Memo:
-    uint32_t name
-    uint32_t value
-    int64_t offset
-    Py_ssize_t size
-
-
-cdef struct Before:
-    # The labels of the last series, as many as are compared: their references, how far each reached into the block, and
-    # how many external labels stood there by then. `labels` is -1 before the first.
-    uint64_t refs[2 * COMPARED]
-    int64_t end[COMPARED]
-    Py_ssize_t external[COMPARED]
-    Py_ssize_t labels
-    int64_t start
-
-
 cdef enum:
-    LABEL_OFFSET
-    LABEL_LENGTH
-    LABEL_HASH
     ROWS
     CHUNK_START
     CHUNK_MINT
@@ -96,15 +57,7 @@ cdef struct Staged:
 
 
 cdef struct Decoding:
-    const Symbols* symbols
-    External* external
-    Py_ssize_t externals
-    uint64_t* drop
-    Py_ssize_t drops
-    Memo* memo
-    int memo_shift
-    Before before
-    bint rising
+    LabelWriter writer
     int64_t mint
     int64_t maxt
     bint skip_chunks
@@ -112,148 +65,14 @@ cdef struct Decoding:
     Staged staged[STAGE]
     int staging
     Growing refs
-    Growing labels
     Growing columns[COLUMNS]
     const char* fault
     Py_ssize_t fault_row
 
 
-cdef inline bint push64(Growing* g, uint64_t value) noexcept nogil:
-    if g.capacity - g.size < 8 and not reserve(g, 8):
-        return False
-    memcpy(g.data + g.size, &value, 8)
-    g.size += 8
-    return True
-
-
-cdef inline bint push32(Growing* g, uint32_t value) noexcept nogil:
-    if g.capacity - g.size < 4 and not reserve(g, 4):
-        return False
-    memcpy(g.data + g.size, &value, 4)
-    g.size += 4
-    return True
-
-
 cdef inline bint fail(Decoding* d, const char* reason) noexcept nogil:
     d.fault = reason
     return False
-
-
-cdef inline void prefetch_offset(const Symbols* s, uint64_t ref) noexcept nogil:
-    if s.by_offset:
-        PYTHANOS_PREFETCH(s.base + (ref - s.file_start))
-    else:
-        PYTHANOS_PREFETCH(s.offset + ref)
-
-
-cdef inline void prefetch_text(const Symbols* s, uint64_t ref) noexcept nogil:
-    if not s.by_offset and ref < s.count:
-        PYTHANOS_PREFETCH(s.base + s.offset[ref])
-
-
-cdef inline bint put_bytes(Growing* g, const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """`data` lies in the same arena, so that reading and writing up to SLACK bytes beyond it is harmless."""
-    cdef uint8_t* to = g.data + g.size
-    if size > SLACK:
-        memcpy(to, data, size)
-    else:
-        memmove(to, data, 16)
-        memmove(to + 16, data + 16, 16)
-        if size > 32:
-            memmove(to + 32, data + 32, 16)
-            memmove(to + 48, data + 48, 16)
-    g.size += size
-    return True
-
-
-cdef bint put_symbols(Decoding* d, uint64_t name_ref, uint64_t value_ref) noexcept nogil:
-    """Appends one label to the arena, from the memo or from the symbol table."""
-    cdef Growing* g = &d.labels
-    cdef uint64_t key = (name_ref << 32 | (value_ref & 0xFFFFFFFFULL)) * 0x9E3779B97F4A7C15ULL
-    cdef Memo* memo = &d.memo[key >> d.memo_shift]
-    cdef const uint8_t* name
-    cdef const uint8_t* value
-    cdef Py_ssize_t name_size, value_size, size
-    if memo.size and memo.name == name_ref and memo.value == value_ref:
-        if g.capacity - g.size < memo.size + SLACK and not reserve(g, memo.size + SLACK):
-            return fail(d, NULL)
-        return put_bytes(g, g.data + memo.offset, memo.size)
-    if not symbol(d.symbols, name_ref, &name, &name_size) or not symbol(d.symbols, value_ref, &value, &value_size):
-        return fail(d, b"series entry with an unknown symbol")
-    size = label_size(name_size, value_size)
-    if g.capacity - g.size < size + SLACK and not reserve(g, size + SLACK):
-        return fail(d, NULL)
-    put_label(g.data + g.size, name, name_size, value, value_size)
-    if name_ref < 0x100000000ULL and value_ref < 0x100000000ULL:
-        memo.name = <uint32_t>name_ref
-        memo.value = <uint32_t>value_ref
-        memo.offset = g.size
-        memo.size = size
-    g.size += size
-    return True
-
-
-cdef Py_ssize_t shared_labels(Decoding* d, const uint64_t* refs, Py_ssize_t count) noexcept nogil:
-    """With how many labels of the last series this one begins; notes where the two do not rise."""
-    cdef Before* before = &d.before
-    cdef Py_ssize_t i = 0, most = min(count, before.labels, <Py_ssize_t>COMPARED)
-    while i < most and refs[2 * i] == before.refs[2 * i] and refs[2 * i + 1] == before.refs[2 * i + 1]:
-        i += 1
-    if before.labels >= 0 and (
-        i >= most
-        or refs[2 * i] < before.refs[2 * i]
-        or (refs[2 * i] == before.refs[2 * i] and refs[2 * i + 1] < before.refs[2 * i + 1])
-    ):
-        d.rising = False
-    return i if i > 0 else 0
-
-
-cdef bint put_labels(Decoding* d, const uint64_t* refs, Py_ssize_t count) noexcept nogil:
-    """Writes one label block: the series' labels without the dropped ones, external labels in their places."""
-    cdef Py_ssize_t i, k, next_external = 0, start = d.labels.size, shared = shared_labels(d, refs, count)
-    cdef Before* before = &d.before
-    cdef uint64_t name
-    cdef External* e
-    cdef bint skip
-    if shared:
-        if not reserve(&d.labels, before.end[shared - 1] + SLACK):
-            return fail(d, NULL)
-        memcpy(d.labels.data + start, d.labels.data + before.start, before.end[shared - 1])
-        d.labels.size += before.end[shared - 1]
-        next_external = before.external[shared - 1]
-    before.start, before.labels = start, count
-    for i in range(shared, count):
-        name = refs[2 * i]
-        skip = False
-        while next_external < d.externals and name >= d.external[next_external].before:
-            e = &d.external[next_external]
-            if not append(&d.labels, e.block, e.size):
-                return fail(d, NULL)
-            next_external += 1
-            if name == e.before and e.replaces:
-                skip = True
-                break
-        for k in range(d.drops):
-            if d.drop[k] == name:
-                skip = True
-        if not skip and not put_symbols(d, name, refs[2 * i + 1]):
-            return False
-        if i < COMPARED:
-            before.refs[2 * i], before.refs[2 * i + 1] = name, refs[2 * i + 1]
-            before.end[i], before.external[i] = d.labels.size - start, next_external
-    while next_external < d.externals:
-        e = &d.external[next_external]
-        if not append(&d.labels, e.block, e.size):
-            return fail(d, NULL)
-        next_external += 1
-    if d.labels.size - start > 0x7FFFFFFF:
-        return fail(d, b"labels of more than 2 GiB")
-    if not (
-        push64(&d.columns[LABEL_OFFSET], start)
-        and push32(&d.columns[LABEL_LENGTH], <uint32_t>(d.labels.size - start))
-    ):
-        return fail(d, NULL)
-    return True
 
 
 cdef int read_chunk_metas(Decoding* d, Cursor* c) noexcept nogil:
@@ -302,7 +121,7 @@ cdef bint decode_body(Decoding* d, Cursor* c, Py_ssize_t row) noexcept nogil:
     for i in range(2 * labels):
         refs[i] = ref_uvarint(c)
         if i & 1:
-            prefetch_offset(d.symbols, refs[i])
+            prefetch_offset(d.writer.symbols, refs[i])
     if c.bad:
         return fail(d, b"series entry ends inside its labels")
     found = read_chunk_metas(d, c)
@@ -320,34 +139,18 @@ cdef bint decode_body(Decoding* d, Cursor* c, Py_ssize_t row) noexcept nogil:
     return True
 
 
-cdef bint put_hashes(Decoding* d) noexcept nogil:
-    """Hashes the blocks of the staged series, in a loop of their own, where one hash overlaps the next."""
-    cdef Growing* g = &d.columns[LABEL_HASH]
-    cdef const int64_t* at
-    cdef const int32_t* size
-    cdef Py_ssize_t i, rows = d.columns[LABEL_OFFSET].size // 8
-    if not reserve(g, 8 * rows - g.size):
-        return False
-    at = <const int64_t*>d.columns[LABEL_OFFSET].data
-    size = <const int32_t*>d.columns[LABEL_LENGTH].data
-    for i in range(g.size // 8, rows):
-        (<uint64_t*>g.data)[i] = xxh64(d.labels.data + at[i], size[i], 0)
-    g.size = 8 * rows
-    return True
-
-
 cdef bint put_staged(Decoding* d) noexcept nogil:
     """Writes the label blocks of the staged series; after a fault the first one left is the one at fault."""
     cdef const uint64_t* refs = <const uint64_t*>d.refs.data
     cdef Py_ssize_t i
     cdef int k
     for i in range(1, d.refs.size // 8, 2):
-        prefetch_text(d.symbols, refs[i])
+        prefetch_text(d.writer.symbols, refs[i])
     for k in range(d.staging):
         d.fault_row = d.staged[k].row
-        if not put_labels(d, refs + d.staged[k].first, d.staged[k].labels):
-            return False
-    if not put_hashes(d):
+        if not put_labels(&d.writer, refs + d.staged[k].first, d.staged[k].labels):
+            return fail(d, d.writer.fault)
+    if not put_hashes(&d.writer):
         return fail(d, NULL)
     d.staging = 0
     d.refs.size = 0
@@ -389,13 +192,15 @@ cdef bint decode_entry(Decoding* d, const Part* part, int64_t at, Py_ssize_t row
 cdef bint make_room(Decoding* d, Py_ssize_t n) noexcept nogil:
     """A first guess at the columns of n series, so that they seldom grow; what is too much goes back at the end."""
     cdef int k
-    cdef bint good = reserve(&d.labels, SLACK + (n if n < 1 << 14 else 1 << 14) * 320)
+    cdef bint good = reserve(&d.writer.labels, SLACK + (n if n < 1 << 14 else 1 << 14) * 320)
+    good = good and reserve(&d.writer.offset, 8 * n) and reserve(&d.writer.length, 4 * n)
+    good = good and reserve(&d.writer.hash, 8 * n)
     for k in range(REFETCH):
         good = good and reserve(&d.columns[k], 8 * n + 8)
     return good
 
 
-cdef bint prepare(Decoding* d, bytes external, tuple drop, Py_ssize_t series) except False:
+cdef bint prepare(LabelWriter* w, bytes external, tuple drop, Py_ssize_t series) except False:
     """Finds where external labels belong among the symbols, and the references of the names to drop."""
     cdef Labels labels = labels_in(external, len(external))
     cdef Label label
@@ -406,61 +211,63 @@ cdef bint prepare(Decoding* d, bytes external, tuple drop, Py_ssize_t series) ex
     cdef int bits = MEMO_BITS_MIN
     while bits < MEMO_BITS and series > 1 << (bits - 4):
         bits += 1
-    d.memo_shift = 64 - bits
-    d.external = <External*>calloc(len(external) // 4 + 1, sizeof(External))
-    d.drop = <uint64_t*>calloc(len(drop) + 1, sizeof(uint64_t))
-    d.memo = <Memo*>calloc(1 << bits, sizeof(Memo))
-    if d.external == NULL or d.drop == NULL or d.memo == NULL:
+    w.memo_shift = 64 - bits
+    w.external = <External*>calloc(len(external) // 4 + 1, sizeof(External))
+    w.drop = <uint64_t*>calloc(len(drop) + 1, sizeof(uint64_t))
+    w.memo = <Memo*>calloc(1 << bits, sizeof(Memo))
+    if w.external == NULL or w.drop == NULL or w.memo == NULL:
         raise MemoryError
     start = labels.at
     while next_label(&labels, &label):
         if label.name[:label.name_length] not in drop:
-            number = lower_bound(d.symbols, label.name, label.name_length, &exact)
-            d.external[n].block = start
-            d.external[n].size = labels.at - start
-            d.external[n].before = reference(d.symbols, number)
-            d.external[n].replaces = exact
+            number = lower_bound(w.symbols, label.name, label.name_length, &exact)
+            w.external[n].block = start
+            w.external[n].size = labels.at - start
+            w.external[n].before = reference(w.symbols, number)
+            w.external[n].replaces = exact
             n += 1
         start = labels.at
     if labels.bad:
         raise ValueError("external is not a label block")
-    d.externals = n
+    w.externals = n
     for name in drop:
-        number = lower_bound(d.symbols, name, len(name), &exact)
+        number = lower_bound(w.symbols, name, len(name), &exact)
         if exact:
-            d.drop[d.drops] = reference(d.symbols, number)
-            d.drops += 1
+            w.drop[w.drops] = reference(w.symbols, number)
+            w.drops += 1
     return True
 
 
-cdef object column(Decoding* d, int which, dtype):
-    cdef Growing* g = &d.columns[which]
+cdef object column(Growing* g, dtype):
     return np.frombuffer(seal(g), dtype) if g.size else np.empty(0, dtype)
 
 
 cdef object entries_of(Decoding* d):
-    offsets, lengths = column(d, LABEL_OFFSET, np.int64), column(d, LABEL_LENGTH, np.int32)
-    arena = seal(&d.labels) if d.labels.size else memoryview(b"")
+    offsets, lengths = column(&d.writer.offset, np.int64), column(&d.writer.length, np.int32)
+    arena = seal(&d.writer.labels) if d.writer.labels.size else memoryview(b"")
     return SeriesEntries(
-        rows=column(d, ROWS, np.int64),
-        labels=LabelColumn(arena, offsets, lengths, column(d, LABEL_HASH, np.uint64)),
-        chunk_start=column(d, CHUNK_START, np.int64),
-        chunk_mint=column(d, CHUNK_MINT, np.int64),
-        chunk_maxt=column(d, CHUNK_MAXT, np.int64),
-        chunk_ref=column(d, CHUNK_REF, np.uint64),
-        refetch=column(d, REFETCH, np.int64),
-        refetch_length=column(d, REFETCH_LENGTH, np.int64),
-        rising=d.rising,
+        rows=column(&d.columns[ROWS], np.int64),
+        labels=LabelColumn(arena, offsets, lengths, column(&d.writer.hash, np.uint64)),
+        chunk_start=column(&d.columns[CHUNK_START], np.int64),
+        chunk_mint=column(&d.columns[CHUNK_MINT], np.int64),
+        chunk_maxt=column(&d.columns[CHUNK_MAXT], np.int64),
+        chunk_ref=column(&d.columns[CHUNK_REF], np.uint64),
+        refetch=column(&d.columns[REFETCH], np.int64),
+        refetch_length=column(&d.columns[REFETCH_LENGTH], np.int64),
+        rising=d.writer.rising,
     )
 
 
 cdef void free_decoding(Decoding* d) noexcept:
     cdef int i
-    free(d.external)
-    free(d.drop)
-    free(d.memo)
+    free(d.writer.external)
+    free(d.writer.drop)
+    free(d.writer.memo)
+    release(&d.writer.labels)
+    release(&d.writer.offset)
+    release(&d.writer.length)
+    release(&d.writer.hash)
     release(&d.refs)
-    release(&d.labels)
     for i in range(COLUMNS):
         release(&d.columns[i])
 
@@ -514,10 +321,10 @@ def decode_series(
             opened += 1
             lent[i].data = <const uint8_t*>buffers[i].buf
             lent[i].size = buffers[i].len
-        d.symbols = &symbols.symbols
+        d.writer.symbols = &symbols.symbols
         d.mint, d.maxt, d.skip_chunks, d.check_crc = mint, maxt, skip_chunks, check_crc
-        d.before.labels, d.rising = -1, True
-        prepare(&d, external, drop, n)
+        d.writer.before.labels, d.writer.rising = -1, True
+        prepare(&d.writer, external, drop, n)
         i = 0
         with nogil:
             good = push64(&d.columns[CHUNK_START], 0) and make_room(&d, n)
