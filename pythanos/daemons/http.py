@@ -48,7 +48,7 @@ def build_http(
     """
     registry, reactor, clock = platform.registry, platform.reactor, platform.clock
     guard, transport = open_access(config.http.config, reactor)
-    pool = RequestPool("http_requests", config.http.request_threads, reactor, registry)
+    pool = RequestPool("http_requests", config.http.request_threads, reactor, registry, limit="http.request_threads")
     probe = Probe(component, parts, reactor, registry)
     prefix = (config.web.route_prefix or config.web.external_prefix).rstrip("/")
     outside = [

@@ -152,8 +152,12 @@ class RequestPool(Service):
     ``threads_max`` bounds running and waiting requests together; a Gate inside decides how many of them run.
     """
 
-    def __init__(self, name: str, threads_max: int, reactor: Any, registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self, name: str, threads_max: int, reactor: Any, registry: CollectorRegistry | None = None, *, limit: str = ""
+    ) -> None:
+        """``limit``: the configuration key of ``threads_max``."""
         self.setName(name)
+        self.limit = limit or name
         self.threads_max = threads_max
         self._reactor = reactor
         self._team = ThreadTeam(name)
@@ -190,8 +194,12 @@ class RequestPool(Service):
     def _call(self, threads: int, job: Callable[..., R], args: tuple[Any, ...]) -> defer.Deferred[R]:
         if self._busy >= threads or not self.running:
             self._rejected.inc()
-            message = f"every thread of the {self.name} pool is taken" if self.running else "shutting down"
-            return defer.fail(LimitExceeded(str(self.name), self.threads_max, message, admission=True))
+            message = f"too many requests at once ({self.limit} is {self.threads_max}); ask again soon"
+            return defer.fail(
+                LimitExceeded(
+                    self.limit, self.threads_max, message if self.running else "shutting down", admission=True
+                )
+            )
         self._busy += 1
         self._in_flight.set(self._busy)
         answer: defer.Deferred[R] = defer.Deferred()

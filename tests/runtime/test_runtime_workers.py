@@ -43,7 +43,7 @@ class HandTeam:
 class RequestPoolTests(SynchronousTestCase):
     def setUp(self):
         self.reactor, self.registry = HandReactor(), CollectorRegistry()
-        self.pool = RequestPool("api", 2, self.reactor, self.registry)
+        self.pool = RequestPool("api", 2, self.reactor, self.registry, limit="api.threads")
         self.pool._team = self.hand = HandTeam()
         self.pool.startService()
 
@@ -72,6 +72,7 @@ class RequestPoolTests(SynchronousTestCase):
         kept = [self.pool.call(int), self.pool.call(int)]
         failure = self.failureResultOf(self.pool.call(int), LimitExceeded)
         self.assertTrue(failure.value.admission)
+        self.assertIn("(api.threads is 2)", str(failure.value))
         self.assertEqual(self.registry.get_sample_value("pythanos_api_rejected_total"), 1)
         self.perform()
         self.assertEqual(self.registry.get_sample_value("pythanos_api_in_flight"), 1)
