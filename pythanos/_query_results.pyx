@@ -2,24 +2,24 @@
 
 Design. Messages laid end to end scan like one: each top-level field is a warning, a series, statistics or a batch of
 series. A first pass finds where the series lie, a second one reads them with the GIL released: labels are written as a
-label block, a float goes straight to its step, histograms are appended to growing columns (``_histogram_columns``) with
-the place that each belongs to. Nothing but the columns is allocated; spans and buckets of one histogram at a time are held in
-buffers that are used again.
+label block, a float goes straight to its step, histograms are appended to growing columns (`_query_histograms.pxd`)
+with the place that each belongs to. Nothing but the columns is allocated.
 
-The numbers are those of query.proto of Thanos and of prompb's types.proto: TimeSeries (1 labels, 2 samples, 4 histograms),
-Sample (1 value, 2 timestamp), Histogram (1 to 16, counts as integers or floats).
+The numbers are those of query.proto of Thanos and of prompb's types.proto: TimeSeries (1 labels, 2 samples,
+4 histograms), Sample (1 value, 2 timestamp).
 """
 
-from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 import numpy as np
 
 from pythanos._arena cimport Growing, append, release, reserve
-from pythanos._cursor cimport Cursor, cursor, offset, read_uvarint, read_varint, take
-from pythanos._histogram_columns cimport Sink, columns_of, put_view, release_sink
-from pythanos._histogram_value cimport CUSTOM, View
+from pythanos._cursor cimport Cursor, cursor, offset, read_uvarint
+from pythanos._histogram_columns cimport columns_of
 from pythanos._label_rows cimport compare_text, label_size, put_label, sealed_column
+from pythanos._message_fields cimport BYTES, NO_MEMORY, Packed, inside, read_double, skip
+from pythanos._query_histograms cimport HistogramReading, put_histogram, read_histogram, release_histograms
 
 from dataclasses import replace
 
@@ -29,14 +29,9 @@ cdef enum:
     WARNINGS = 1
     SERIES = 2
     BATCH = 4
-    VARINT = 0
-    FIXED64 = 1
-    BYTES = 2
-    FIXED32 = 5
 
 # The bits that mark absence in a step matrix (model.series.STALE_NAN_BITS).
 cdef uint64_t ABSENT = 0x7FF0000000000002ULL
-cdef const char* NO_MEMORY = b"out of memory"
 
 
 cdef struct Grid:
@@ -52,66 +47,14 @@ cdef struct Reading:
     int64_t next_time       # where the next sample is expected: at next_step
     int64_t next_step
     Growing labels
-    Growing places          # int64: row * count + step of each histogram
-    Growing buckets         # double: of one histogram, positive, then negative
-    Growing numbers         # int32: their bucket numbers
-    Growing bounds
-    Growing spans           # int32 pairs: offset, length
-    Sink sink
+    HistogramReading histograms     # each belongs to row * count + step
     const char* reason
-
-
-# The fields of one Histogram message, where its repeated ones lie: (offset, length) of the packed bytes.
-cdef struct Packed:
-    const uint8_t* data
-    Py_ssize_t size
-
-
-cdef struct Side:
-    int64_t first_span      # in Reading.spans
-    int64_t span_count
-    Packed deltas
-    Packed counts
 
 
 cdef inline bint fault(Reading* r, const char* reason) noexcept nogil:
     if r.reason == NULL:
         r.reason = reason
     return False
-
-
-cdef inline void skip(Cursor* c, uint64_t key) noexcept nogil:
-    cdef uint64_t kind = key & 7
-    if kind == VARINT:
-        read_uvarint(c)
-    elif kind == FIXED64:
-        take(c, 8)
-    elif kind == BYTES:
-        take(c, read_uvarint(c))
-    elif kind == FIXED32:
-        take(c, 4)
-    else:
-        c.bad = True
-
-
-cdef inline Cursor inside(Cursor* c) noexcept nogil:
-    """The next length-delimited field; offsets stay those of the whole, bad where `c` becomes it."""
-    cdef uint64_t size = read_uvarint(c)
-    cdef const uint8_t* at = take(c, size)
-    cdef Cursor inner
-    inner.start = c.start
-    inner.bad = c.bad
-    inner.at = at if at != NULL else c.end
-    inner.end = at + size if at != NULL else c.end
-    return inner
-
-
-cdef inline double read_double(Cursor* c) noexcept nogil:
-    cdef double value = 0
-    cdef const uint8_t* at = take(c, 8)
-    if at != NULL:
-        memcpy(&value, at, 8)
-    return value
 
 
 cdef inline int64_t step_of(const Grid* grid, int64_t timestamp) noexcept nogil:
@@ -216,151 +159,15 @@ cdef bint read_sample(Reading* r, Cursor* c) noexcept nogil:
     return True
 
 
-cdef bint read_span(Reading* r, Cursor* c, Side* side) noexcept nogil:
-    cdef Cursor span = inside(c)
-    cdef uint64_t key, length = 0
-    cdef int64_t gap = 0
-    cdef int32_t pair[2]
-    while span.at < span.end and not span.bad:
-        key = read_uvarint(&span)
-        if key == 0x08:
-            gap = read_varint(&span)
-        elif key == 0x10:
-            length = read_uvarint(&span)
-        else:
-            skip(&span, key)
-    if span.bad or length > INT32_MAX or not INT32_MIN <= gap <= INT32_MAX:
-        return fault(r, b"bad span")
-    pair[0], pair[1] = <int32_t>gap, <int32_t>length
-    if side.span_count == 0:
-        side.first_span = r.spans.size // 8
-    elif r.spans.size // 8 != side.first_span + side.span_count:
-        return fault(r, b"spans of both sides are mixed")
-    side.span_count += 1
-    return append(&r.spans, <const uint8_t*>pair, 8) or fault(r, NO_MEMORY)
-
-
-cdef inline Packed packed(Cursor* c) noexcept nogil:
-    cdef Cursor inner = inside(c)
-    cdef Packed p
-    p.data, p.size = inner.at, inner.end - inner.at
-    return p
-
-
-cdef int64_t put_buckets(Reading* r, const Side* side) noexcept nogil:
-    """Appends counts and numbers of one side; returns how many, -1 for spans and counts that do not fit."""
-    cdef int64_t i, k, filled = 0, number = 0
-    cdef const int32_t* spans = <const int32_t*>r.spans.data
-    cdef int32_t index
-    cdef int64_t total = 0
-    cdef double value, running = 0
-    cdef Cursor deltas = cursor(side.deltas.data, side.deltas.size)
-    cdef bint floats = side.counts.size > 0
-    for i in range(side.first_span, side.first_span + side.span_count):
-        total += spans[2 * i + 1]
-    # No more than there are counts of, before anything is written.
-    if total > (side.counts.size // 8 if floats else side.deltas.size) or side.counts.size % 8:
-        return -1
-    if not reserve(&r.buckets, 8 * total + 8) or not reserve(&r.numbers, 4 * total + 4):
-        fault(r, NO_MEMORY)
-        return -1
-    for i in range(side.first_span, side.first_span + side.span_count):
-        if spans[2 * i] < 0 and i > side.first_span:
-            return -1
-        number += spans[2 * i]
-        for k in range(spans[2 * i + 1]):
-            if not INT32_MIN < number < INT32_MAX:
-                return -1
-            index = <int32_t>number
-            if floats:
-                memcpy(&value, side.counts.data + 8 * filled, 8)
-            else:
-                running += <double>read_varint(&deltas)
-                value = running
-            append(&r.numbers, <const uint8_t*>&index, 4)
-            append(&r.buckets, <const uint8_t*>&value, 8)
-            number += 1
-            filled += 1
-    if deltas.bad or (not floats and deltas.at != deltas.end) or (floats and filled * 8 != side.counts.size):
-        return -1
-    return filled
-
-
-cdef bint put_histogram(Reading* r, View* v, const Side* up, const Side* down, const Packed* bounds, int64_t step) noexcept nogil:
-    """Appends a histogram whose message has been read."""
-    cdef int64_t ups, downs, place = r.row * r.grid.count + step
-    if not (v.schema == CUSTOM or -4 <= v.schema <= 8) or v.hint > 3 or bounds.size % 8:
-        return fault(r, b"histogram of an unknown kind")
-    r.buckets.size = r.numbers.size = r.bounds.size = 0
-    ups = put_buckets(r, up)
-    downs = put_buckets(r, down) if ups >= 0 else -1
-    if downs < 0:
-        return fault(r, b"spans and buckets do not fit")
-    if not append(&r.bounds, bounds.data, bounds.size) or not append(&r.places, <const uint8_t*>&place, 8):
-        return fault(r, NO_MEMORY)
-    v.positive.size, v.negative.size, v.bound_count = ups, downs, bounds.size // 8
-    v.positive.index, v.positive.count = <const int32_t*>r.numbers.data, <const double*>r.buckets.data
-    v.negative.index, v.negative.count = v.positive.index + ups, v.positive.count + ups
-    v.bounds = <const double*>r.bounds.data
-    return put_view(&r.sink, v) or fault(r, NO_MEMORY)
-
-
-cdef bint read_histogram(Reading* r, Cursor* c) noexcept nogil:
-    cdef Cursor h = inside(c)
-    cdef uint64_t key, hint = 0
-    cdef int64_t timestamp = 0, schema = 0, step
-    cdef View v
-    cdef Side up, down
-    cdef Packed bounds
-    memset(&v, 0, sizeof(View))
-    memset(&up, 0, sizeof(Side))
-    memset(&down, 0, sizeof(Side))
-    memset(&bounds, 0, sizeof(Packed))
-    r.spans.size = 0
-    while h.at < h.end and not h.bad and r.reason == NULL:
-        key = read_uvarint(&h)
-        if key == 0x08:
-            v.count = <double>read_uvarint(&h)
-        elif key == 0x11:
-            v.count = read_double(&h)
-        elif key == 0x19:
-            v.sum = read_double(&h)
-        elif key == 0x20:
-            schema = read_varint(&h)
-        elif key == 0x29:
-            v.zero_threshold = read_double(&h)
-        elif key == 0x30:
-            v.zero_count = <double>read_uvarint(&h)
-        elif key == 0x39:
-            v.zero_count = read_double(&h)
-        elif key == 0x42:
-            read_span(r, &h, &down)
-        elif key == 0x4A:
-            down.deltas = packed(&h)
-        elif key == 0x52:
-            down.counts = packed(&h)
-        elif key == 0x5A:
-            read_span(r, &h, &up)
-        elif key == 0x62:
-            up.deltas = packed(&h)
-        elif key == 0x6A:
-            up.counts = packed(&h)
-        elif key == 0x70:
-            hint = read_uvarint(&h)
-        elif key == 0x78:
-            timestamp = <int64_t>read_uvarint(&h)
-        elif key == 0x82:
-            bounds = packed(&h)
-        else:
-            skip(&h, key)
-    if h.bad or r.reason != NULL:
-        return fault(r, b"histogram runs past its end")
-    v.schema = <int32_t>schema if INT32_MIN <= schema <= INT32_MAX else INT32_MAX
-    v.hint = <uint8_t>hint if hint <= 3 else 4
-    step = step_of(&r.grid, timestamp)
-    if step < 0:
-        return fault(r, b"histogram at a time that was not asked for")
-    return put_histogram(r, &v, &up, &down, &bounds, step)
+cdef bint read_native(Reading* r, Cursor* c) noexcept nogil:
+    cdef int64_t step
+    if read_histogram(&r.histograms, c):
+        step = step_of(&r.grid, r.histograms.timestamp)
+        if step < 0:
+            return fault(r, b"histogram at a time that was not asked for")
+        if put_histogram(&r.histograms, r.row * r.grid.count + step):
+            return True
+    return fault(r, r.histograms.reason)
 
 
 cdef bint read_series(Reading* r, Cursor* c) noexcept nogil:
@@ -376,7 +183,7 @@ cdef bint read_series(Reading* r, Cursor* c) noexcept nogil:
             if not read_usual_sample(r, c):
                 read_sample(r, c)
         elif key == 0x22:
-            read_histogram(r, c)
+            read_native(r, c)
         else:
             skip(c, key)
     if c.bad:
@@ -436,25 +243,21 @@ cdef int failed(const Reading* r, str source, Py_ssize_t at) except -1:
 
 cdef void free_reading(Reading* r) noexcept nogil:
     release(&r.labels)
-    release(&r.places)
-    release(&r.buckets)
-    release(&r.numbers)
-    release(&r.bounds)
-    release(&r.spans)
-    release_sink(&r.sink)
+    release_histograms(&r.histograms)
 
 
 cdef object finished(Reading* r, Py_ssize_t n, offsets, lengths, values):
     """(labels, values, histogram rows or None, histogram columns or None)."""
-    cdef Py_ssize_t size = r.places.size // 8
+    cdef const Growing* found = &r.histograms.places
+    cdef Py_ssize_t size = found.size // 8
     row = columns = None
     if size:
         places = np.empty(size, np.int64)
-        memcpy(<void*><size_t>places.ctypes.data, r.places.data, r.places.size)
+        memcpy(<void*><size_t>places.ctypes.data, found.data, found.size)
         row = np.full(values.size, -1, np.int64)
         row[places] = np.arange(size)
         row = row.reshape(values.shape)
-        columns = columns_of(&r.sink)
+        columns = columns_of(&r.histograms.sink)
         columns = replace(columns, timestamps=r.grid.start + r.grid.step * (places % r.grid.count))
         values.reshape(-1)[places] = np.array([ABSENT], np.uint64).view(np.float64)[0]
     return sealed_column(&r.labels, offsets, lengths), values, row, columns
