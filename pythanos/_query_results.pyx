@@ -47,8 +47,8 @@ cdef struct Reading:
     int64_t next_time       # where the next sample is expected: at next_step
     int64_t next_step
     Growing labels
-    HistogramReading histograms     # each belongs to row * count + step
     const char* reason
+    HistogramReading histograms     # each belongs to row * count + step
 
 
 cdef inline bint fault(Reading* r, const char* reason) noexcept nogil:
