@@ -62,13 +62,13 @@ cdef struct LabelWriter:
     Py_ssize_t drops
     Memo* memo
     int memo_shift
-    Before before
     bint rising
     Growing labels
     Growing offset
     Growing length
     Growing hash
     const char* fault
+    Before before
 
 
 cdef inline bint refuse(LabelWriter* w, const char* reason) noexcept nogil:

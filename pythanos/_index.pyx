@@ -57,7 +57,6 @@ cdef struct Staged:
 
 
 cdef struct Decoding:
-    LabelWriter writer
     int64_t mint
     int64_t maxt
     bint skip_chunks
@@ -68,6 +67,7 @@ cdef struct Decoding:
     Growing columns[COLUMNS]
     const char* fault
     Py_ssize_t fault_row
+    LabelWriter writer
 
 
 cdef inline bint fail(Decoding* d, const char* reason) noexcept nogil:
