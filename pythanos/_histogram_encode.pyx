@@ -9,7 +9,7 @@ Source: Prometheus' tsdb/chunkenc (histogram.go, float_histogram.go, histogram_m
 
 cimport cython
 from libc.math cimport frexp, round as round_half_away
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -19,6 +19,7 @@ from pythanos._bits cimport (
     BitWriter, bit_writer, finish_bits, put_bits, put_varbit_int, put_varbit_uint,
 )
 from pythanos._chunk_faults cimport FLOAT_HISTOGRAM, FLOAT_HISTOGRAM_ST, HISTOGRAM, HISTOGRAM_ST
+from pythanos._histogram_table cimport HistogramTable, Table
 from pythanos._xor_decode cimport STALE
 from pythanos._xor_encode cimport StartState, XorValue, put_start, put_xor, start_state_of, xor_value
 
@@ -32,26 +33,12 @@ cdef struct Source:
     const int64_t* start
     const uint8_t* chunk_reset
     const int64_t* timestamps
-    const double* count
-    const double* zero_count
-    const double* sum
-    const int32_t* layout
-    const int64_t* bucket_start
-    const double* buckets
     const int64_t* start_timestamps     # NULL: chunks without start timestamps
     const uint8_t* integer              # NULL: float histograms only
     const uint64_t* exact_count
     const uint64_t* exact_zero_count
     const int64_t* exact_buckets
-    const int32_t* schema
-    const double* zero_threshold
-    const int64_t* span_start
-    const int64_t* negative_start
-    const int32_t* span_offset
-    const uint32_t* span_length
-    const int64_t* bound_start
-    const double* bounds
-    const int64_t* positive_buckets
+    Table rows
 
 
 # A number of an integer histogram, as it was written last.
@@ -91,8 +78,8 @@ cdef inline void put_spans(BitWriter* w, const Source* s, int64_t begin, int64_t
     cdef int64_t i
     put_varbit_uint(w, <uint64_t>(end - begin))
     for i in range(begin, end):
-        put_varbit_uint(w, s.span_length[i])
-        put_varbit_int(w, s.span_offset[i])
+        put_varbit_uint(w, s.rows.span_length[i])
+        put_varbit_int(w, s.rows.span_offset[i])
 
 
 cdef inline void put_layout(BitWriter* w, const Source* s, int64_t layout) noexcept nogil:
@@ -101,14 +88,14 @@ cdef inline void put_layout(BitWriter* w, const Source* s, int64_t layout) noexc
     if layout < 0:
         put_bits(w, 0, 11)
         return
-    put_zero_threshold(w, s.zero_threshold[layout])
-    put_varbit_int(w, s.schema[layout])
-    put_spans(w, s, s.span_start[layout], s.negative_start[layout])
-    put_spans(w, s, s.negative_start[layout], s.span_start[layout + 1])
-    if s.schema[layout] == -53:
-        put_varbit_uint(w, <uint64_t>(s.bound_start[layout + 1] - s.bound_start[layout]))
-        for i in range(s.bound_start[layout], s.bound_start[layout + 1]):
-            put_bound(w, s.bounds[i])
+    put_zero_threshold(w, s.rows.zero_threshold[layout])
+    put_varbit_int(w, s.rows.schema[layout])
+    put_spans(w, s, s.rows.span_start[layout], s.rows.negative_start[layout])
+    put_spans(w, s, s.rows.negative_start[layout], s.rows.span_start[layout + 1])
+    if s.rows.schema[layout] == -53:
+        put_varbit_uint(w, <uint64_t>(s.rows.bound_start[layout + 1] - s.rows.bound_start[layout]))
+        for i in range(s.rows.bound_start[layout], s.rows.bound_start[layout + 1]):
+            put_bound(w, s.rows.bounds[i])
 
 
 cdef inline void put_step(BitWriter* w, DeltaState* d, uint64_t value) noexcept nogil:
@@ -120,7 +107,7 @@ cdef inline void put_step(BitWriter* w, DeltaState* d, uint64_t value) noexcept 
 
 cdef inline uint64_t bucket_delta(const Source* s, int64_t row, int64_t k, int64_t positive) noexcept nogil:
     """Bucket k of a row as the difference to its neighbour before it; the negative buckets start anew."""
-    cdef int64_t i = s.bucket_start[row] + k
+    cdef int64_t i = s.rows.bucket_start[row] + k
     cdef uint64_t value = <uint64_t>s.exact_buckets[i]
     return value if k == 0 or k == positive else value - <uint64_t>s.exact_buckets[i - 1]
 
@@ -128,8 +115,8 @@ cdef inline uint64_t bucket_delta(const Source* s, int64_t row, int64_t k, int64
 cdef void put_integers(
     BitWriter* w, const Source* s, int64_t begin, int64_t end, bint with_starts, DeltaState* buckets, StartState* st
 ) noexcept nogil:
-    cdef int64_t layout = s.layout[begin]
-    cdef int64_t positive = s.positive_buckets[layout] if layout >= 0 else 0
+    cdef int64_t layout = s.rows.layout[begin]
+    cdef int64_t positive = s.rows.positive_buckets[layout] if layout >= 0 else 0
     cdef DeltaState t, count, zero_count
     cdef XorValue sum
     cdef uint64_t bits
@@ -139,8 +126,8 @@ cdef void put_integers(
     memset(&zero_count, 0, sizeof(zero_count))
     sum = xor_value(0)
     for i in range(begin, end):
-        bits = bits_of(s.sum[i])
-        width = 0 if bits == STALE else s.bucket_start[i + 1] - s.bucket_start[i]
+        bits = bits_of(s.rows.sum[i])
+        width = 0 if bits == STALE else s.rows.bucket_start[i + 1] - s.rows.bucket_start[i]
         if i == begin:
             t.value = <uint64_t>s.timestamps[i]
             count.value = 0 if bits == STALE else s.exact_count[i]
@@ -177,10 +164,10 @@ cdef void put_floats(
     cdef int64_t i, k, width
     memset(&t, 0, sizeof(t))
     for i in range(begin, end):
-        bits = bits_of(s.sum[i])
-        width = 0 if bits == STALE else s.bucket_start[i + 1] - s.bucket_start[i]
-        count = 0 if bits == STALE else bits_of(s.count[i])
-        zero_count = 0 if bits == STALE else bits_of(s.zero_count[i])
+        bits = bits_of(s.rows.sum[i])
+        width = 0 if bits == STALE else s.rows.bucket_start[i + 1] - s.rows.bucket_start[i]
+        count = 0 if bits == STALE else bits_of(s.rows.count[i])
+        zero_count = 0 if bits == STALE else bits_of(s.rows.zero_count[i])
         if i == begin:
             t.value = <uint64_t>s.timestamps[i]
             put_varbit_int(w, s.timestamps[i])
@@ -188,7 +175,7 @@ cdef void put_floats(
             numbers[1] = xor_value(zero_count)
             numbers[2] = xor_value(bits)
             for k in range(width):
-                numbers[3 + k] = xor_value(bits_of(s.buckets[s.bucket_start[i] + k]))
+                numbers[3 + k] = xor_value(bits_of(s.rows.buckets[s.rows.bucket_start[i] + k]))
             for k in range(3 + width):
                 put_bits(w, numbers[k].bits, 64)
         else:
@@ -197,7 +184,7 @@ cdef void put_floats(
             put_xor(w, &numbers[1], zero_count)
             put_xor(w, &numbers[2], bits)
             for k in range(width):
-                put_xor(w, &numbers[3 + k], bits_of(s.buckets[s.bucket_start[i] + k]))
+                put_xor(w, &numbers[3 + k], bits_of(s.rows.buckets[s.rows.bucket_start[i] + k]))
         if with_starts:
             put_start(w, st, i - begin, s.timestamps[i], s.timestamps[i - 1] if i > begin else 0, s.start_timestamps[i])
 
@@ -216,7 +203,7 @@ cdef uint8_t* encode_one(uint8_t* out, const Source* s, int64_t chunk, uint8_t e
     cdef StartState st = start_state_of(0)
     cdef uint8_t flags = header_bits(s.chunk_reset[chunk])
     if n > 0:
-        put_layout(&w, s, -1 if bits_of(s.sum[begin]) == STALE else s.layout[begin])
+        put_layout(&w, s, -1 if bits_of(s.rows.sum[begin]) == STALE else s.rows.layout[begin])
         if encoding == HISTOGRAM or encoding == HISTOGRAM_ST:
             put_integers(&w, s, begin, end, with_starts, <DeltaState*>scratch, &st)
         else:
@@ -238,11 +225,6 @@ cdef void encode_all(
         offset[i] = at - out
         length[i] = <int32_t>(end - at)
         at = end
-
-
-cdef inline void* at(array) except? NULL:
-    """The address of a C-contiguous array's data."""
-    return <void*><size_t>array.ctypes.data
 
 
 def encode_histograms(columns, encoding=None):
@@ -348,39 +330,21 @@ def _room(columns):
     return (len(start) - 1) * CHUNK_ROOM + spans * SPAN_ROOM + (bounds + numbers) * NUMBER_ROOM + 8
 
 
-cdef _fill(Source* s, columns):
-    """Points s at the columns, made contiguous and of the right type; returns them, to be kept alive."""
-    layouts = columns.layouts
-    kept = []
-
-    def array(values, dtype):
-        kept.append(np.ascontiguousarray(values, dtype))
-        return kept[len(kept) - 1]
-
+cdef HistogramTable _fill(Source* s, columns):
+    """Points s at the columns, made contiguous and of the right type; returns what is to be kept alive."""
+    cdef HistogramTable held = HistogramTable(columns)
+    cdef Py_ssize_t rows = held.rows
     memset(s, 0, sizeof(Source))
-    s.start = <const int64_t*>at(array(columns.start, np.int64))
-    s.chunk_reset = <const uint8_t*>at(array(columns.chunk_reset, np.uint8))
-    s.timestamps = <const int64_t*>at(array(columns.timestamps, np.int64))
-    s.count = <const double*>at(array(columns.count, np.float64))
-    s.zero_count = <const double*>at(array(columns.zero_count, np.float64))
-    s.sum = <const double*>at(array(columns.sum, np.float64))
-    s.layout = <const int32_t*>at(array(columns.layout, np.int32))
-    s.bucket_start = <const int64_t*>at(array(columns.bucket_start, np.int64))
-    s.buckets = <const double*>at(array(columns.buckets, np.float64))
+    s.rows = held.table
+    s.start = held.keep_start(columns.start, len(columns.start) - 1, rows)
+    s.chunk_reset = <const uint8_t*>held.keep(columns.chunk_reset, np.uint8, len(columns.start) - 1)
+    s.timestamps = <const int64_t*>held.keep(columns.timestamps, np.int64, rows)
     if columns.start_timestamps is not None:
-        s.start_timestamps = <const int64_t*>at(array(columns.start_timestamps, np.int64))
-    if columns.integers is not None:
-        s.integer = <const uint8_t*>at(array(columns.integers.integer, np.bool_))
-        s.exact_count = <const uint64_t*>at(array(columns.integers.count, np.uint64))
-        s.exact_zero_count = <const uint64_t*>at(array(columns.integers.zero_count, np.uint64))
-        s.exact_buckets = <const int64_t*>at(array(columns.integers.buckets, np.int64))
-    s.schema = <const int32_t*>at(array(layouts.schema, np.int32))
-    s.zero_threshold = <const double*>at(array(layouts.zero_threshold, np.float64))
-    s.span_start = <const int64_t*>at(array(layouts.span_start, np.int64))
-    s.negative_start = <const int64_t*>at(array(layouts.negative_start, np.int64))
-    s.span_offset = <const int32_t*>at(array(layouts.span_offset, np.int32))
-    s.span_length = <const uint32_t*>at(array(layouts.span_length, np.uint32))
-    s.bound_start = <const int64_t*>at(array(layouts.bound_start, np.int64))
-    s.bounds = <const double*>at(array(layouts.bounds, np.float64))
-    s.positive_buckets = <const int64_t*>at(array(layouts.positive_buckets, np.int64))
-    return kept
+        s.start_timestamps = <const int64_t*>held.keep(columns.start_timestamps, np.int64, rows)
+    integers = columns.integers
+    if integers is not None:
+        s.integer = <const uint8_t*>held.keep(integers.integer, np.bool_, rows)
+        s.exact_count = <const uint64_t*>held.keep(integers.count, np.uint64, rows)
+        s.exact_zero_count = <const uint64_t*>held.keep(integers.zero_count, np.uint64, rows)
+        s.exact_buckets = <const int64_t*>held.keep(integers.buckets, np.int64, 0)
+    return held

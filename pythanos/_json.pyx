@@ -9,12 +9,13 @@ each byte (`_json_text.pxd`). The layout is that of Prometheus' web/api/v1/json_
 """
 
 from cpython.ref cimport Py_DECREF, PyObject
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memmove
 
 import numpy as np
 
-from pythanos._json_histogram cimport Histograms, Layouts, write_histogram
+from pythanos._histogram_table cimport HistogramTable, Table
+from pythanos._json_histogram cimport write_histogram
 from pythanos._json_points cimport POINT, STAMP, Floats, absent, put_stamp, write_samples, write_steps
 from pythanos._json_text cimport put, write_labels, write_stamp
 from pythanos._label_rows cimport LabelRows
@@ -65,12 +66,20 @@ cdef struct Progress:
     Py_ssize_t wanted
 
 
+# Series i has the points [start[i], start[i + 1]); point p is at timestamps[p] and shows row[p] of the table.
+cdef struct HistogramPoints:
+    const int64_t* start
+    const int64_t* timestamps
+    const int64_t* row
+
+
 cdef class Results:
     """Rows of a vector or a matrix being printed; made by the functions below, iterated to its end once."""
 
     cdef LabelRows labels
     cdef Floats floats
-    cdef Histograms histograms
+    cdef HistogramPoints points
+    cdef const Table* table
     cdef bint has_histograms
     cdef bint vector
     cdef Progress progress
@@ -135,7 +144,7 @@ cdef class Results:
         cdef const double* values
         cdef Py_ssize_t step
         while p.row < self.labels.rows.count:
-            if self.has_histograms and self.histograms.start[p.row + 1] > self.histograms.start[p.row]:
+            if self.has_histograms and self.points.start[p.row + 1] > self.points.start[p.row]:
                 return
             if self.floats.start == NULL:
                 values = self.floats.values + p.row * self.floats.steps
@@ -202,18 +211,19 @@ cdef class Results:
             out = put(out, b"]", 1)
         p.part = HISTOGRAMS
         p.opened = False
-        p.next = self.histograms.start[p.row] if self.has_histograms else 0
+        p.next = self.points.start[p.row] if self.has_histograms else 0
         return out
 
     cdef char* row_histograms(self, char* out, char* end) noexcept nogil:
         """The histogram points of the row; a vector has at most one, and only where it has no float."""
         cdef Progress* p = &self.progress
-        cdef const Histograms* h = &self.histograms
+        cdef const HistogramPoints* h = &self.points
+        cdef const Table* t = self.table
         cdef int64_t last = h.start[p.row + 1] if self.has_histograms else 0
         cdef int64_t row
         while p.next < last:
             row = h.row[p.next]
-            if self.lacks(out, end, ROW + POINT + BUCKET * (3 + h.bucket_start[row + 1] - h.bucket_start[row])):
+            if self.lacks(out, end, ROW + POINT + BUCKET * (3 + t.bucket_start[row + 1] - t.bucket_start[row])):
                 return out
             if not p.opened:
                 out = put(out, b',"histogram":' if self.vector else b',"histograms":[', 13 if self.vector else 15)
@@ -222,7 +232,7 @@ cdef class Results:
                 out = put(out, b",", 1)
             out = put(out, b"[", 1)
             out = put(write_stamp(out, h.timestamps[p.next]), b",", 1)
-            out = put(write_histogram(out, h, row), b"]", 1)
+            out = put(write_histogram(out, t, row), b"]", 1)
             p.next += 1
         if self.lacks(out, end, ROW):
             return out
@@ -270,68 +280,20 @@ cdef const int64_t[::1] start_column(object column, Py_ssize_t rows, Py_ssize_t 
 
 cdef set_histograms(Results results, object points, Py_ssize_t series):
     """Borrows histogram points and the columns they refer to; checks what the loop relies on."""
-    columns = points.columns
-    cdef Py_ssize_t shown = len(points.row), count = len(columns.count)
-    cdef const int64_t[::1] start = start_column(points.start, series, shown)
-    cdef const int64_t[::1] row = int64_column(points.row, shown)
-    cdef const int64_t[::1] timestamps = int64_column(points.timestamps, shown)
-    cdef const double[::1] counts = double_column(columns.count, count)
-    cdef const double[::1] zero_counts = double_column(columns.zero_count, count)
-    cdef const double[::1] sums = double_column(columns.sum, count)
-    cdef const int64_t[::1] bucket_start = start_column(columns.bucket_start, count, len(columns.buckets))
-    cdef const double[::1] buckets = double_column(columns.buckets, 0)
-    cdef const int32_t[::1] layout = np.ascontiguousarray(columns.layout, dtype=np.int32)
-    if count and (len(layout) < count or np.min(layout) < 0 or np.max(layout) >= len(columns.layouts)):
-        raise ValueError("a histogram refers to no layout")
-    if not shown:
-        return
-    if np.min(row) < 0 or np.max(row) >= count:
-        raise ValueError("a histogram point refers to no row")
-    results.has_histograms = True
-    results.histograms.row = &row[0]
-    results.histograms.start = &start[0]
-    results.histograms.timestamps = &timestamps[0]
-    results.histograms.count = &counts[0]
-    results.histograms.zero_count = &zero_counts[0]
-    results.histograms.sum = &sums[0]
-    results.histograms.layout = &layout[0]
-    results.histograms.bucket_start = &bucket_start[0]
-    results.histograms.buckets = &buckets[0] if buckets.shape[0] else NULL
-    results.kept += [start, row, timestamps, counts, zero_counts, sums, bucket_start, buckets, layout]
-    set_layouts(results, columns.layouts)
-
-
-cdef set_layouts(Results results, object layouts):
-    cdef Py_ssize_t count = len(layouts)
-    cdef const int32_t[::1] schema = np.ascontiguousarray(layouts.schema, dtype=np.int32)
-    cdef const double[::1] zero_threshold = double_column(layouts.zero_threshold, count)
-    cdef const int64_t[::1] span_start = start_column(layouts.span_start, count, len(layouts.span_offset))
-    cdef const int64_t[::1] negative_start = int64_column(layouts.negative_start, count)
-    cdef const int32_t[::1] span_offset = np.ascontiguousarray(layouts.span_offset, dtype=np.int32)
-    cdef const uint32_t[::1] span_length = np.ascontiguousarray(layouts.span_length, dtype=np.uint32)
-    cdef const int64_t[::1] bound_start = start_column(layouts.bound_start, count, len(layouts.bounds))
-    cdef const double[::1] bounds = double_column(layouts.bounds, 0)
-    cdef const int64_t[::1] positive_buckets = int64_column(layouts.positive_buckets, count)
-    cdef Layouts* target = &results.histograms.layouts
-    cdef Py_ssize_t i
-    for i in range(count):
-        if not span_start[i] <= negative_start[i] <= span_start[i + 1] or positive_buckets[i] < 0:
-            raise ValueError("the spans of a histogram layout are not rising")
-        if schema[i] != CUSTOM_BUCKETS_SCHEMA and not -4 <= schema[i] <= 8:
-            raise ValueError(f"histogram schema {schema[i]} has no bucket bounds")
-    if span_length.shape[0] < span_offset.shape[0]:
-        raise ValueError("a histogram span has no length")
-    target.schema = &schema[0]
-    target.zero_threshold = &zero_threshold[0]
-    target.span_start = &span_start[0]
-    target.negative_start = &negative_start[0]
-    target.span_offset = &span_offset[0] if span_offset.shape[0] else NULL
-    target.span_length = &span_length[0] if span_length.shape[0] else NULL
-    target.bound_start = &bound_start[0]
-    target.bounds = &bounds[0] if bounds.shape[0] else NULL
-    target.positive_buckets = &positive_buckets[0]
-    results.kept += [schema, zero_threshold, span_start, negative_start, span_offset, span_length]
-    results.kept += [bound_start, bounds, positive_buckets]
+    cdef HistogramTable held = HistogramTable(points.columns)
+    cdef Py_ssize_t shown = len(points.row), i
+    for schema in points.columns.layouts.schema.tolist() if shown else ():
+        if schema != CUSTOM_BUCKETS_SCHEMA and not -4 <= schema <= 8:
+            raise ValueError(f"histogram schema {schema} has no bucket bounds")
+    results.points.start = held.keep_start(points.start, series, shown)
+    results.points.row = <const int64_t*>held.keep(points.row, np.int64, shown)
+    results.points.timestamps = <const int64_t*>held.keep(points.timestamps, np.int64, shown)
+    for i in range(shown):
+        if not 0 <= results.points.row[i] < held.rows:
+            raise ValueError("a histogram point refers to no row")
+    results.has_histograms = shown > 0
+    results.table = &held.table
+    results.kept.append(held)
 
 
 cdef Results new_results(object labels, object histograms, Py_ssize_t piece_bytes):

@@ -1,9 +1,10 @@
 # JSON of native histograms for kernels: count, sum and the buckets that are not empty, from the lowest up.
 #
-# The structs are the columns of `model.histogram` as pointers; what they refer to was checked by who made them.
+# What a table refers to was checked by who made it.
 
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
+from pythanos._histogram_table cimport Table
 from pythanos._json_text cimport put, write_quoted
 
 cdef extern from "_bounds.h" nogil:
@@ -11,32 +12,6 @@ cdef extern from "_bounds.h" nogil:
 
 cdef extern from "math.h" nogil:
     double INFINITY
-
-
-cdef struct Layouts:
-    const int32_t* schema
-    const double* zero_threshold
-    const int64_t* span_start
-    const int64_t* negative_start
-    const int32_t* span_offset
-    const uint32_t* span_length
-    const int64_t* bound_start
-    const double* bounds
-    const int64_t* positive_buckets
-
-
-cdef struct Histograms:
-    # Series i has the points [start[i], start[i + 1]); point p is at timestamps[p] and shows row[p] of the columns below.
-    const int64_t* start
-    const int64_t* timestamps
-    const int64_t* row
-    const double* count
-    const double* zero_count
-    const double* sum
-    const int32_t* layout
-    const int64_t* bucket_start
-    const double* buckets
-    Layouts layouts
 
 
 cdef inline char* write_bucket(
@@ -60,58 +35,58 @@ cdef inline char* write_bucket(
     return out + 1
 
 
-cdef inline double bound_of(const Layouts* layouts, int32_t layout, int32_t index, bint custom) noexcept nogil:
+cdef inline double bound_of(const Table* t, int32_t layout, int32_t index, bint custom) noexcept nogil:
     cdef int64_t count
     if not custom:
-        return pythanos_exponential_bound(index, layouts.schema[layout])
-    count = layouts.bound_start[layout + 1] - layouts.bound_start[layout]
+        return pythanos_exponential_bound(index, t.schema[layout])
+    count = t.bound_start[layout + 1] - t.bound_start[layout]
     if index < 0:
         return -INFINITY
-    return INFINITY if index >= count else layouts.bounds[layouts.bound_start[layout] + index]
+    return INFINITY if index >= count else t.bounds[t.bound_start[layout] + index]
 
 
 cdef inline char* write_side(
-    char* out, bint* first, const Layouts* layouts, int32_t layout, const double* buckets, int64_t count, bint negative
+    char* out, bint* first, const Table* t, int32_t layout, const double* buckets, int64_t count, bint negative
 ) noexcept nogil:
     """The positive buckets rising, or the negative ones falling in absolute value."""
-    cdef bint custom = layouts.schema[layout] == -53
-    cdef double threshold = layouts.zero_threshold[layout]
+    cdef bint custom = t.schema[layout] == -53
+    cdef double threshold = t.zero_threshold[layout]
     cdef double lower, upper
     cdef int64_t span, end, at, number
     cdef int32_t index = 0
     cdef uint32_t left
     if negative:
-        span, end = layouts.negative_start[layout], layouts.span_start[layout + 1]
+        span, end = t.negative_start[layout], t.span_start[layout + 1]
     else:
-        span, end = layouts.span_start[layout], layouts.negative_start[layout]
+        span, end = t.span_start[layout], t.negative_start[layout]
     # Walked forwards to place the last bucket, then bucket by bucket in the order of printing.
     if negative:
         at = count - 1
         for number in range(span, end):
-            index += layouts.span_offset[number] + <int32_t>layouts.span_length[number]
+            index += t.span_offset[number] + <int32_t>t.span_length[number]
         number = end
         while number > span and at >= 0:
             number -= 1
-            left = layouts.span_length[number]
+            left = t.span_length[number]
             while left and at >= 0:
                 left -= 1
                 index -= 1
-                lower = -bound_of(layouts, layout, index, custom)
-                upper = -bound_of(layouts, layout, index - 1, custom)
+                lower = -bound_of(t, layout, index, custom)
+                upper = -bound_of(t, layout, index - 1, custom)
                 if upper > -threshold:
                     upper = -threshold
                 out = write_bucket(out, first, lower < 0, upper > 0, lower, upper, buckets[at])
                 at -= 1
-            index -= layouts.span_offset[number]
+            index -= t.span_offset[number]
         return out
     at = 0
     for number in range(span, end):
-        index += layouts.span_offset[number]
-        left = layouts.span_length[number]
+        index += t.span_offset[number]
+        left = t.span_length[number]
         while left and at < count:
             left -= 1
-            upper = bound_of(layouts, layout, index, custom)
-            lower = bound_of(layouts, layout, index - 1, custom)
+            upper = bound_of(t, layout, index, custom)
+            lower = bound_of(t, layout, index - 1, custom)
             if not custom and lower < threshold:
                 lower = threshold
             if custom:
@@ -123,24 +98,24 @@ cdef inline char* write_side(
     return out
 
 
-cdef inline char* write_histogram(char* out, const Histograms* h, int64_t row) noexcept nogil:
+cdef inline char* write_histogram(char* out, const Table* t, int64_t row) noexcept nogil:
     """`{"count":"...","sum":"...","buckets":[...]}` of one row; room for it was made."""
-    cdef int32_t layout = h.layout[row]
-    cdef int64_t begin = h.bucket_start[row]
-    cdef int64_t total = h.bucket_start[row + 1] - begin
-    cdef int64_t positive = h.layouts.positive_buckets[layout]
-    cdef double threshold = h.layouts.zero_threshold[layout]
+    cdef int32_t layout = t.layout[row]
+    cdef int64_t begin = t.bucket_start[row]
+    cdef int64_t total = t.bucket_start[row + 1] - begin
+    cdef int64_t positive = t.positive_buckets[layout]
+    cdef double threshold = t.zero_threshold[layout]
     cdef bint first = True
     if positive > total:
         positive = total
     out = put(out, b'{"count":', 9)
-    out = write_quoted(out, h.count[row])
+    out = write_quoted(out, t.count[row])
     out = put(out, b',"sum":', 7)
-    out = write_quoted(out, h.sum[row])
-    out = write_side(out, &first, &h.layouts, layout, h.buckets + begin + positive, total - positive, True)
-    if h.zero_count[row] > 0:
-        out = write_bucket(out, &first, True, True, -threshold, threshold, h.zero_count[row])
-    out = write_side(out, &first, &h.layouts, layout, h.buckets + begin, positive, False)
+    out = write_quoted(out, t.sum[row])
+    out = write_side(out, &first, t, layout, t.buckets + begin + positive, total - positive, True)
+    if t.zero_count[row] > 0:
+        out = write_bucket(out, &first, True, True, -threshold, threshold, t.zero_count[row])
+    out = write_side(out, &first, t, layout, t.buckets + begin, positive, False)
     if not first:
         out[0] = c"]"
         out += 1

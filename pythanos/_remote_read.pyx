@@ -9,7 +9,6 @@ written behind a gap and moved back over what the gap had too much.
 The numbers are those of prompb's remote.proto and types.proto.
 """
 
-cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
@@ -18,6 +17,7 @@ import numpy as np
 
 from pythanos._arena cimport Growing, append, release, reserve
 from pythanos._hash cimport crc32c
+from pythanos._histogram_table cimport HistogramTable, Table
 from pythanos._label_rows cimport LabelRows
 
 cdef enum:
@@ -206,38 +206,24 @@ def chunk_frames(batch, *, uint64_t query_index=0, int64_t frame_bytes=1 << 20, 
         release(&out)
 
 
+# Series i has the rows [start[i], start[i + 1]).
 cdef struct Histograms:
     const int64_t* start
     const int64_t* time
-    const double* count
-    const double* zero_count
-    const double* sum
-    const uint8_t* hint
-    const int32_t* layout
-    const int64_t* bucket_start
-    const double* buckets
-    const int32_t* schema
-    const double* zero_threshold
-    const int64_t* span_start
-    const int64_t* negative_start
-    const int32_t* span_offset
-    const uint32_t* span_length
-    const int64_t* bound_start
-    const double* bounds
-    const int64_t* positive_buckets
+    Table rows
 
 
 cdef inline uint64_t zigzag(int32_t value) noexcept nogil:
     return (<uint32_t>value << 1) ^ <uint32_t>(value >> 31)
 
 
-cdef uint8_t* put_spans(uint8_t* out, uint8_t tag, const Histograms* h, int64_t span, int64_t end) noexcept nogil:
+cdef uint8_t* put_spans(uint8_t* out, uint8_t tag, const Table* t, int64_t span, int64_t end) noexcept nogil:
     """BucketSpan messages; each takes 14 bytes at most."""
     cdef uint8_t* at
     while span < end:
         out[0] = tag
-        at = put_field(out + 2, 0x08, zigzag(h.span_offset[span]))
-        at = put_field(at, 0x10, h.span_length[span])
+        at = put_field(out + 2, 0x08, zigzag(t.span_offset[span]))
+        at = put_field(at, 0x10, t.span_length[span])
         out[1] = <uint8_t>(at - out - 2)
         out = at
         span += 1
@@ -260,12 +246,13 @@ cdef uint8_t* put_doubles(uint8_t* out, uint16_t tag, const double* values, int6
 
 cdef bint put_histogram(Growing* out, const Histograms* h, int64_t row) noexcept nogil:
     """One Histogram message with float counts."""
-    cdef int32_t kind = h.layout[row]
-    cdef int64_t filled = h.bucket_start[row + 1] - h.bucket_start[row]
-    cdef int64_t positive = h.positive_buckets[kind] if h.positive_buckets[kind] < filled else filled
-    cdef int64_t spans = h.span_start[kind + 1] - h.span_start[kind]
-    cdef int64_t bounds = h.bound_start[kind + 1] - h.bound_start[kind]
-    cdef const double* buckets = h.buckets + h.bucket_start[row]
+    cdef const Table* t = &h.rows
+    cdef int32_t kind = t.layout[row]
+    cdef int64_t filled = t.bucket_start[row + 1] - t.bucket_start[row]
+    cdef int64_t positive = t.positive_buckets[kind] if t.positive_buckets[kind] < filled else filled
+    cdef int64_t spans = t.span_start[kind + 1] - t.span_start[kind]
+    cdef int64_t bounds = t.bound_start[kind + 1] - t.bound_start[kind]
+    cdef const double* buckets = t.buckets + t.bucket_start[row]
     cdef uint64_t bits
     cdef Py_ssize_t head
     cdef uint8_t* at
@@ -276,80 +263,25 @@ cdef bint put_histogram(Growing* out, const Histograms* h, int64_t row) noexcept
     at = out.data + head + LENGTH_BYTES
     # A oneof is written even where it is zero: it says that the counts are floats.
     at[0] = 0x11
-    memcpy(at + 1, &h.count[row], 8)
-    at = put_double(at + 9, 0x19, &h.sum[row])
-    at = put_field(at, 0x20, zigzag(h.schema[kind]))
-    at = put_double(at, 0x29, &h.zero_threshold[kind])
+    memcpy(at + 1, &t.count[row], 8)
+    at = put_double(at + 9, 0x19, &t.sum[row])
+    at = put_field(at, 0x20, zigzag(t.schema[kind]))
+    at = put_double(at, 0x29, &t.zero_threshold[kind])
     at[0] = 0x39
-    memcpy(at + 1, &h.zero_count[row], 8)
+    memcpy(at + 1, &t.zero_count[row], 8)
     at += 9
-    memcpy(&bits, &h.sum[row], 8)
+    memcpy(&bits, &t.sum[row], 8)
     if bits != STALE_NAN:
-        at = put_spans(at, 0x42, h, h.negative_start[kind], h.span_start[kind + 1])
+        at = put_spans(at, 0x42, t, t.negative_start[kind], t.span_start[kind + 1])
         at = put_doubles(at, 0x52, buckets + positive, filled - positive)
-        at = put_spans(at, 0x5A, h, h.span_start[kind], h.negative_start[kind])
+        at = put_spans(at, 0x5A, t, t.span_start[kind], t.negative_start[kind])
         at = put_doubles(at, 0x6A, buckets, positive)
-    at = put_field(at, 0x70, h.hint[row])
+    at = put_field(at, 0x70, t.hint[row])
     at = put_field(at, 0x78, <uint64_t>h.time[row])
-    at = put_doubles(at, 0x0182, h.bounds + h.bound_start[kind], bounds)
+    at = put_doubles(at, 0x0182, t.bounds + t.bound_start[kind], bounds)
     out.size = at - out.data
     put_length(out.data + head, <uint64_t>(out.size - head - LENGTH_BYTES))
     return True
-
-
-cdef class HistogramSource:
-    """Borrows the arrays of HistogramColumns; keep it alive while `h` is in use. Raises ValueError."""
-
-    cdef Histograms h
-    cdef list kept
-
-    def __init__(self, columns, Py_ssize_t series):
-        self.kept = []
-        layouts = columns.layouts
-        rows, kinds = len(columns), len(layouts)
-        cdef Histograms* h = &self.h
-        h.start = <const int64_t*>self.pointer(columns.start, np.int64, series + 1)
-        h.time = <const int64_t*>self.pointer(columns.timestamps, np.int64, rows)
-        h.count = <const double*>self.pointer(columns.count, np.float64, rows)
-        h.zero_count = <const double*>self.pointer(columns.zero_count, np.float64, rows)
-        h.sum = <const double*>self.pointer(columns.sum, np.float64, rows)
-        h.hint = <const uint8_t*>self.pointer(columns.reset_hint, np.uint8, rows)
-        h.layout = <const int32_t*>self.pointer(columns.layout, np.int32, rows)
-        h.bucket_start = <const int64_t*>self.pointer(columns.bucket_start, np.int64, rows + 1)
-        h.buckets = <const double*>self.pointer(columns.buckets, np.float64, len(columns.buckets))
-        h.schema = <const int32_t*>self.pointer(layouts.schema, np.int32, kinds)
-        h.zero_threshold = <const double*>self.pointer(layouts.zero_threshold, np.float64, kinds)
-        h.span_start = <const int64_t*>self.pointer(layouts.span_start, np.int64, kinds + 1)
-        h.negative_start = <const int64_t*>self.pointer(layouts.negative_start, np.int64, kinds)
-        h.span_offset = <const int32_t*>self.pointer(layouts.span_offset, np.int32, len(layouts.span_offset))
-        h.span_length = <const uint32_t*>self.pointer(layouts.span_length, np.uint32, len(layouts.span_offset))
-        h.bound_start = <const int64_t*>self.pointer(layouts.bound_start, np.int64, kinds + 1)
-        h.bounds = <const double*>self.pointer(layouts.bounds, np.float64, len(layouts.bounds))
-        h.positive_buckets = <const int64_t*>self.pointer(layouts.positive_buckets, np.int64, kinds)
-        self.check(columns, layouts, rows, kinds)
-
-    cdef const void* pointer(self, values, kind, Py_ssize_t size) except? NULL:
-        array = np.ascontiguousarray(values, kind)
-        if len(array) != size:
-            raise ValueError("the columns of histograms differ in length")
-        self.kept.append(array)
-        return <const void*><size_t>array.ctypes.data
-
-    @cython.wraparound(True)
-    cdef int check(self, columns, layouts, rows, kinds) except -1:
-        """Every start inside its column, every layout in the table."""
-        starts = (
-            (columns.start, rows), (columns.bucket_start, len(columns.buckets)),
-            (layouts.span_start, len(layouts.span_offset)), (layouts.bound_start, len(layouts.bounds)),
-        )
-        for start, most in starts:
-            if start[0] < 0 or start[-1] > most or (np.diff(start) < 0).any():
-                raise ValueError("a start of histograms lies outside its column")
-        if rows and (columns.layout.min() < 0 or columns.layout.max() >= kinds):
-            raise ValueError("a histogram has no layout")
-        if kinds and ((layouts.negative_start < layouts.span_start[:-1]) | (layouts.negative_start > layouts.span_start[1:])).any():
-            raise ValueError("a layout's negative spans lie outside its spans")
-        return 0
 
 
 cdef bint put_series(Growing* out, const uint8_t* labels, Py_ssize_t labels_size, const int64_t* times, const double* values, Py_ssize_t count, const Histograms* h, int64_t row, int64_t end) noexcept nogil:
@@ -392,7 +324,8 @@ def sample_series(samples):
     cdef Py_ssize_t n = source.rows.count, i
     cdef const int64_t* time_at = &times[0] if times.shape[0] else NULL
     cdef const double* value_at = &values[0] if values.shape[0] else NULL
-    cdef HistogramSource histograms = None
+    cdef HistogramTable held
+    cdef Histograms histograms
     cdef const Histograms* h = NULL
     cdef int64_t row = 0, end = 0
     cdef bint fine = True
@@ -402,8 +335,11 @@ def sample_series(samples):
     if start[0] < 0 or start[n] > times.shape[0] or (np.diff(samples.start) < 0).any():
         raise ValueError("a start of samples lies outside its column")
     if samples.histograms is not None:
-        histograms = HistogramSource(samples.histograms, n)
-        h = &histograms.h
+        held = HistogramTable(samples.histograms)
+        histograms.rows = held.table
+        histograms.start = held.keep_start(samples.histograms.start, n, held.rows)
+        histograms.time = <const int64_t*>held.keep(samples.histograms.timestamps, np.int64, held.rows)
+        h = &histograms
     memset(&out, 0, sizeof(Growing))
     try:
         with nogil:
