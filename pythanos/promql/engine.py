@@ -238,6 +238,7 @@ def _instant_value(builder: OperatorBuilder, plan: Node, steps: Steps) -> Value:
         return range_vector(evaluation, inner, steps)
     if isinstance(inner, Subquery):
         grid = subquery_steps(inner, steps)
+        evaluation.require_room(grid)
         evaluation.place = evaluation.place.whole_subquery(grid)
         return _matrix(evaluation.collect(builder.vector(inner.expr, grid)), evaluation, grid)
     if plan.type is ValueType.SCALAR:

@@ -48,10 +48,14 @@ def test_an_aggregation_is_charged_for_its_groups_and_not_for_its_operand() -> N
 
 
 def test_a_grid_that_no_memory_holds_is_refused_before_it_is_made() -> None:
-    """A subquery of a year by seconds: 31 million steps, a few rows of which are gigabytes."""
-    text = "max_over_time(m[1y:1s])"
-    with pytest.raises(LimitExceeded, match=r"query\.max_bytes is 1000000000") as caught:
-        ask(text, EngineOptions(limits=QueryLimits(bytes_max=1_000_000_000)))
+    """A subquery of a year by seconds: 31 million steps, a few rows of which are gigabytes; and worse."""
+    options = EngineOptions(limits=QueryLimits(bytes_max=1_000_000_000))
+    for text in ("max_over_time(m[1y:1s])", "max_over_time(m[290y:1ms])"):
+        with pytest.raises(LimitExceeded, match=r"query\.max_bytes is 1000000000") as caught:
+            ask(text, options)
+    engine = Engine(options, Workers.inline())
+    with pytest.raises(LimitExceeded, match=r"query\.max_bytes is 1000000000"):
+        engine.instant(RequestContext(), gauges(), InstantQuery("m[290y:1ms]", 0))
     assert (caught.value.limit, caught.value.value) == ("query.max_bytes", 1_000_000_000)
 
 

@@ -142,7 +142,15 @@ def test_shard_info():
         1, 3, True, ("pod",)
     )
     assert params.shard_info(Args([])) is None and parse("{}") is None
-    for wrong in ("x", "[]", '{"shard_index": "1"}', '{"by": 1}', '{"labels": [1]}', "[" * 100_000):
+    for wrong in (
+        "x",
+        "[]",
+        '{"shard_index": "1"}',
+        '{"by": 1}',
+        '{"labels": [1]}',
+        "[" * 100_000,
+        f'{{"total_shards": {2**63}}}',
+    ):
         with pytest.raises(BadRequest, match="could not unmarshal parameter shard_info"):
             parse(wrong)
 

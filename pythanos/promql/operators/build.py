@@ -153,6 +153,7 @@ class OperatorBuilder:
             call: RangeScan | SubqueryRange = RangeScan(self.evaluation, function, source, steps, scalars)
         else:
             grid, ends = subquery_steps(source, steps), subquery_ends(source, steps)
+            self.evaluation.require_room(grid)
             with self._placed(self.evaluation.place.subquery(ends, source.range_ms, grid)):
                 inner = self.vector(source.expr, grid)
             call = SubqueryRange(self.evaluation, function, source, steps, inner, scalars)

@@ -139,8 +139,8 @@ def shard_info(args: Args) -> ShardInfo | None:
             raise ValueError(f"cannot unmarshal {type(given).__name__} into a ShardInfo")
         labels = tuple(_typed(label, str) for label in given.get("labels") or ())
         shard = ShardInfo(
-            shard_index=_typed(given.get("shard_index", 0), int),
-            total_shards=_typed(given.get("total_shards", 0), int),
+            shard_index=_int64(given.get("shard_index", 0)),
+            total_shards=_int64(given.get("total_shards", 0)),
             by=_typed(given.get("by", False), bool),
             labels=labels,
         )
@@ -153,6 +153,12 @@ def _typed(value: Any, kind: type[T]) -> T:
     if type(value) is not kind:
         raise ValueError(f"expected {kind.__name__}, got {json.dumps(value)}")
     return value
+
+
+def _int64(value: Any) -> int:
+    if abs(_typed(value, int)) > _INT64_MAX:
+        raise ValueError(f"{value} overflows int64")
+    return int(value)
 
 
 def _prefixed(prefix: str, parse: Callable[[str], T], text: str) -> T:
