@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from pythanos._bits cimport BitReader
 from pythanos._histogram_layout cimport Extent
-from pythanos._histogram_numbers cimport StartState, XorState
+from pythanos._histogram_numbers cimport StartState, XorState, make_runs
 from pythanos._histogram_samples cimport RowColumns, decode_floats, decode_integers
 
 cdef extern from *:
@@ -17,6 +17,9 @@ cdef extern from *:
     #pragma GCC target("bmi,bmi2,lzcnt,avx2")
     #endif
     """
+
+
+make_runs()
 
 
 cdef int64_t integers(

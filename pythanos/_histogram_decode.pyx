@@ -20,7 +20,7 @@ from pythanos._chunk_faults cimport (
     FAULT_BOUNDS, FAULT_COUNT, FAULT_HEADER, FLOAT_HISTOGRAM, FLOAT_HISTOGRAM_ST, HISTOGRAM, HISTOGRAM_ST, chunk_fault,
 )
 from pythanos._histogram_layout cimport Extent, LayoutColumns, keep_layout, read_layout
-from pythanos._histogram_numbers cimport StartState, XorState
+from pythanos._histogram_numbers cimport StartState, XorState, make_runs
 from pythanos._histogram_samples cimport RowColumns, decode_floats, decode_integers
 
 from pythanos.model.histogram import HistogramColumns, HistogramLayouts, IntegerCounts
@@ -42,6 +42,8 @@ cdef extern from *:
     #endif
     """
     bint PYTHANOS_HAS_BMI2_AND_AVX2() noexcept nogil
+
+make_runs()
 
 # Chosen once, when this module is imported: the same source twice, in instructions that every processor has or not.
 cdef IntegerDecoder integer_decoder = decode_integers

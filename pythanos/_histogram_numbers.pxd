@@ -1,6 +1,6 @@
 # The numbers of a histogram sample, read: deltas of deltas, XOR values, and the start timestamp behind them.
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from pythanos._bits cimport (
     PYTHANOS_CLZ64, PYTHANOS_RARE, BitReader, peek, peek64, read_bits, read_signed_varint, read_varbit_int, take_zeros,
@@ -13,12 +13,28 @@ cdef struct XorState:
     int32_t trailing
 
 
-# A varbit number of up to 32 bits, by the ones in front: how long it is with them. Byte 0 and 7: longer, or no number.
+# What the next bits of a run of varbit numbers hold: zeros, each a number, and the number behind them. A byte has how
+# many zeros, one how many bits with the number, one the ones in front of it; all 0 where it begins too late or is long.
 cdef extern from *:
     """
-    #define PYTHANOS_VARBIT_LENGTHS 0xFF2018110D0905FFULL
+    #define PYTHANOS_RUN_BITS 11
+
+    static uint32_t pythanos_runs[1 << PYTHANOS_RUN_BITS];
+
+    static void pythanos_make_runs(void) {
+        static const int widths[] = {0, 3, 6, 9, 12, 18, 25};
+        for (uint32_t i = 0; i < 1 << PYTHANOS_RUN_BITS; i++) {
+            int zeros = 0, ones = 0;
+            while (zeros < PYTHANOS_RUN_BITS && !(i >> (PYTHANOS_RUN_BITS - 1 - zeros) & 1)) zeros++;
+            while (zeros + ones < PYTHANOS_RUN_BITS && i >> (PYTHANOS_RUN_BITS - 1 - zeros - ones) & 1) ones++;
+            if (ones && ones <= 6 && zeros + ones < PYTHANOS_RUN_BITS)
+                pythanos_runs[i] = zeros | (uint32_t)(zeros + ones + 1 + widths[ones]) << 8 | (uint32_t)ones << 16;
+        }
+    }
     """
-    const uint64_t VARBIT_LENGTHS "PYTHANOS_VARBIT_LENGTHS"
+    const int RUN_BITS "PYTHANOS_RUN_BITS"
+    const uint32_t* RUNS "pythanos_runs"
+    void make_runs "pythanos_make_runs"() noexcept nogil
 
 
 cdef inline bint read_xor_near_end(BitReader* r, XorState* v) noexcept nogil:
@@ -72,38 +88,37 @@ cdef inline bint read_xor(BitReader* r, XorState* v) noexcept nogil:
 cdef inline void read_changes(BitReader* r, uint64_t* deltas, int64_t n) noexcept nogil:
     """Adds the next n varbit numbers, most of which are zero, to `deltas`.
 
-    A zero is a zero bit, and the ones in front of any other tell how long it is; so a word, two counts of leading bits
-    and a small table give both a run of zeros and the number behind it, with no branch to be mispredicted. Mostly three
+    One look into a table gives a run of zeros and the number behind it, with no branch to be mispredicted. Mostly three
     such pairs are in a word; loading it anew sooner would cost more than the rest, later would be hard to predict.
+    `make_runs` was called before.
     """
     cdef const uint8_t* data = r.data
     cdef uint64_t word, at = r.at, bytes = r.end >> 3
     cdef int64_t k = 0, zeros
-    cdef int ones, length, rest, used, turn
+    cdef uint32_t run
+    cdef int length, rest, used, turn
     while (at >> 3) + 8 <= bytes:
         word = peek(data, at)
         used = 0
         for turn in range(3):
-            zeros = PYTHANOS_CLZ64(word | 1)
-            if zeros >= n - k:
-                if used + n - k > 57:
-                    break
-                r.at = at + <uint64_t>(used + n - k)
-                return
-            word <<= zeros
-            ones = PYTHANOS_CLZ64(~word | 1ULL << 56)
-            length = <int>(VARBIT_LENGTHS >> (8 * ones)) & 0xFF
-            if PYTHANOS_RARE(used + zeros + length > 57):
+            run = RUNS[word >> (64 - RUN_BITS)]
+            zeros, length = run & 0xFF, <int>(run >> 8) & 0xFF
+            if PYTHANOS_RARE(run == 0 or used + length > 57) or zeros >= n - k:
                 break
-            # The number, as `widen` gives it, from the top of the word.
-            rest = 65 + ones - length
-            deltas[k + zeros] += <uint64_t>((<int64_t>((word << (ones + 1)) - (1ULL << rest)) >> rest) + 1)
+            # The number, as `widen` gives it: from the top of the word, its width 64 - rest.
+            rest = 65 + <int>zeros + <int>(run >> 16) - length
+            deltas[k + zeros] += <uint64_t>(
+                (<int64_t>((word << (length - (64 - rest))) - (1ULL << rest)) >> rest) + 1
+            )
             word <<= length
-            used += <int>zeros + length
+            used += length
             k += zeros + 1
         at += <uint64_t>used
+        if n - k <= <int64_t>PYTHANOS_CLZ64(word | 0x7F) and n - k <= 57 - used:
+            r.at = at + <uint64_t>(n - k)
+            return
         if PYTHANOS_RARE(used == 0):
-            zeros = min(<int64_t>PYTHANOS_CLZ64(peek(data, at) | 0x7F), n - k)
+            zeros = min(<int64_t>PYTHANOS_CLZ64(word | 0x7F), n - k)
             r.at = at + <uint64_t>zeros
             k += zeros
             if k < n:

@@ -160,6 +160,28 @@ cdef bint _answer(
     return found != LACKS_MEMORY
 
 
+cdef void _grow(
+    const Train* h, const Windows* windows, double seconds, Results to, int64_t* scanned, int64_t* read
+) noexcept nogil:
+    """As ``_series`` for rates and increases that are left to the receiver, of a series of which all windows are plain."""
+    cdef int64_t k, lo = 0, hi = 0, seen = 0, end = windows.first_end, first, last
+    cdef double count
+    for k in range(windows.steps):
+        move_behind(h.times, h.size, end - windows.range_ms, &lo)
+        move_behind(h.times, h.size, end, &hi)
+        scanned[0] += h.worth[hi] - h.worth[lo]
+        read[0] += h.worth[hi] - h.worth[max(lo, seen)]
+        seen = hi
+        if hi - lo > 1:
+            first, last = h.row[lo], h.row[hi - 1]
+            count = h.rows.count[first]
+            to.row[k], to.base[k] = last, first
+            to.factor[k] = growth_factor(
+                h, lo, hi, end - windows.range_ms, end, True, 0, count, h.rows.count[last] - count, seconds
+            )
+        end += windows.end_step
+
+
 cdef bint _series(
     int function, const Floats* f, Train* h, const Windows* windows, Work* work, Results to, int64_t* scanned,
     int64_t* read,
@@ -173,6 +195,9 @@ cdef bint _series(
         find_changes(h)
     elif function in (RATE, INCREASE, IRATE, RESETS):
         find_resets(h)
+        if to.base != NULL and f.size == 0 and h.since[h.size - 1] == 0 and function in (RATE, INCREASE):
+            _grow(h, windows, seconds if function == RATE else 0, to, scanned, read)
+            return True
     w.end = windows.first_end
     for k in range(windows.steps):
         w.begin = w.end - windows.range_ms
