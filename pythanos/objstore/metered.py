@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import BinaryIO, TypeVar
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from pythanos._tally import Number, Tally
 from pythanos.errors import ObjectNotFound
 from pythanos.objstore.bucket import Bucket, ObjectAttributes
 from pythanos.tally import TallyCounter, TallyHistogram
@@ -136,19 +136,31 @@ class MeteredBucket:
         self._transferred[operation].observe(len(body))
         return body
 
-    @contextmanager
-    def _measured(self, operation: str) -> Iterator[None]:
-        self._operations[operation].inc()
-        start = self._monotonic()
-        try:
-            yield
-        except (ObjectNotFound, GeneratorExit):
-            # The answer "there is none", and a listing that its caller had enough of.
-            raise
-        except BaseException:
-            self._failures[operation].inc()
-            raise
-        self._durations[operation].observe(self._monotonic() - start)
+    def _measured(self, operation: str) -> _Measured:
+        return _Measured(
+            self._operations[operation], self._failures[operation], self._durations[operation], self._monotonic
+        )
+
+
+class _Measured:
+    """Around one operation: a context manager, and no generator, as small reads are many."""
+
+    __slots__ = ("_durations", "_failures", "_monotonic", "_operations", "_start")
+
+    def __init__(self, operations: Number, failures: Number, durations: Tally, monotonic: Callable[[], float]) -> None:
+        self._operations, self._failures, self._durations = operations, failures, durations
+        self._monotonic = monotonic
+
+    def __enter__(self) -> None:
+        self._operations.inc()
+        self._start = self._monotonic()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._durations.observe(self._monotonic() - self._start)
+        elif not isinstance(error, ObjectNotFound | GeneratorExit):
+            # Those are the answer "there is none", and a listing that its caller had enough of.
+            self._failures.inc()
 
 
 def _size(body: bytes | BinaryIO) -> int | None:

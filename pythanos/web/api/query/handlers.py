@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -82,9 +82,8 @@ class QueryAPI:
         queryable, remotes = self._sources(request, select)
         timer = QueryTimer(self._clock)
         run = QueryRun(query.text, query.time_ms, query.time_ms)
-        with self._evaluating(request, run, timer):
-            result = self._engine.instant(request.context, queryable, query, remotes)
-            _note(run, result)
+        evaluate = partial(self._engine.instant, request.context, queryable, query, remotes)
+        result = self._evaluated(request, run, timer, evaluate)
         return query_answer(result, request.args, timer)
 
     def query_range(self, request: Request) -> Response:
@@ -93,9 +92,8 @@ class QueryAPI:
         queryable, remotes = self._sources(request, select)
         timer = QueryTimer(self._clock)
         run = QueryRun(query.text, query.start_ms, query.end_ms, query.step_ms)
-        with self._evaluating(request, run, timer):
-            result = self._engine.range(request.context, queryable, query, remotes)
-            _note(run, result)
+        evaluate = partial(self._engine.range, request.context, queryable, query, remotes)
+        result = self._evaluated(request, run, timer, evaluate)
         self._timespan.observe((query.end_ms - query.start_ms) / 1000)
         return query_answer(result, request.args, timer)
 
@@ -149,14 +147,17 @@ class QueryAPI:
         engine_name(args, self._settings)
         return wants_analysis(args) and explains(args), wants_step_counts(args)
 
-    @contextmanager
-    def _evaluating(self, request: Request, run: QueryRun, timer: QueryTimer) -> Iterator[None]:
+    def _evaluated(
+        self, request: Request, run: QueryRun, timer: QueryTimer, evaluate: Callable[[], QueryResult]
+    ) -> QueryResult:
         ctx = request.context
         with self._gate.enter(ctx):
             timer.entered()
             with self._log.running(ctx, run):
                 try:
-                    yield
+                    result = evaluate()
+                    _note(run, result)
+                    return result
                 except StoreFailed as error:
                     if engine_name(request.args, self._settings) == "thanos":
                         raise
