@@ -22,8 +22,8 @@ from pythanos.workers import Workers
 
 R = TypeVar("R")
 
-# CPython's 5 ms lets one busy thread delay every short kernel call by that much; less costs small requests a tenth more,
-# which their thread and the reactor lose to taking the interpreter from each other.
+# CPython's 5 ms lets one busy thread delay every short kernel call by that much; less costs small requests a tenth
+# more, which their thread and the reactor lose to taking the interpreter from each other.
 SWITCH_INTERVAL_SECONDS = 0.002
 # For how long a job may keep the others from beginning. Most small requests are done by then.
 TURN_SECONDS = 0.002
