@@ -13,11 +13,13 @@ import mutation
 import numpy as np
 
 from pythanos import _labels
-from pythanos._dedup import AVERAGE, CHAIN, NAIVE, PENALTY
+from pythanos._dedup import AVERAGE, CHAIN, NAIVE, PENALTY, SeriesDecoder
 from pythanos._dedup import decode_series as decode_samples
 from pythanos._json import print_labels, print_matrix, print_samples
 from pythanos._query_results import decode_results
 from pythanos._remote_read import chunk_frames, sample_series
+from pythanos._scan import scan_instants, scan_ranges
+from pythanos._windows import Function
 from pythanos._wire import encode_series
 from pythanos.errors import BadRequest, CorruptData
 from pythanos.model.chunks import XOR
@@ -61,16 +63,28 @@ def samples(body: bytes) -> None:
     """Chunks of a store, through every way to read them and out as an answer."""
     options, body = (body[0] if body else 0), body[1:]
     for batch in batches_of(body):
-        found = decode_samples(
-            batch,
-            aggregate=options % (AVERAGE + 1),
-            algorithm=(NAIVE, PENALTY, CHAIN)[options % 3],
-            counter=bool(options & 64),
+        how = {
+            "aggregate": options % (AVERAGE + 1),
+            "algorithm": (NAIVE, PENALTY, CHAIN)[options % 3],
+            "counter": bool(options & 64),
             **({"mint": 1_000, "maxt": 1 << 40} if options & 128 else {}),
-        )
+        }
+        found = decode_samples(batch, **how)
+        scanned(batch, how, Function(options % len(Function)))
         assert found.start[-1] == len(found.timestamps) == len(found.values)
         sample_series(found)
         b"".join(print_samples(found.labels, found.start, found.timestamps, found.values, points_of(found.histograms)))
+
+
+def scanned(batch: SeriesBatch, how: dict[str, int], function: Function) -> None:
+    """The series in one pass, at steps about their first chunk."""
+    if not SeriesDecoder(batch, **how).floats_only or not batch.chunk_count:
+        return
+    first = int(min(max(batch.chunk_mint[0], -(1 << 50)), 1 << 50))
+    out, row = np.empty((len(batch), 21)), np.linspace(0, 1, 21)
+    windows = {"first_end": first, "end_step": 15_000, "range_ms": 60_000, "eval_start": first, "eval_step": 15_000}
+    scan_ranges(SeriesDecoder(batch, **how), function, out, **windows, first_parameter=row, second_parameter=row)
+    scan_instants(SeriesDecoder(batch, **how), out, first_end=first, end_step=15_000, lookback_ms=300_000)
 
 
 def points_of(columns: HistogramColumns | None) -> SimpleNamespace | None:
