@@ -1,4 +1,7 @@
-"""A certificate authority for tests, whose certificates are good for an hour."""
+"""A certificate authority for tests, whose certificates are good for an hour.
+
+They have the extensions that RFC 5280 demands, since Python 3.13 verifies strictly (``ssl.VERIFY_X509_STRICT``).
+"""
 
 import datetime
 import ipaddress
@@ -10,6 +13,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 HOUR = datetime.timedelta(hours=1)
+KEY_USAGES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Authority:
         self.folder = folder
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        self.certificate = self._sign(self.name, self.key, x509.BasicConstraints(ca=True, path_length=None))
+        self.certificate = self._sign_own()
         self.ca = folder / f"{name}.pem"
         self.ca.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
@@ -38,7 +45,9 @@ class Authority:
         if organization:
             subject.append(x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, organization))
         hosts = x509.SubjectAlternativeName([general_name(name) for name in names])
-        certificate = self._sign(x509.Name(subject), key, hosts)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        builder = self._unsigned(x509.Name(subject), key).add_extension(hosts, critical=False)
+        certificate = builder.add_extension(issuer, critical=False).sign(self.key, hashes.SHA256())
         pair = Pair(self.folder / f"{file}.pem", self.folder / f"{file}.key")
         pair.cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         pair.key.write_bytes(
@@ -48,9 +57,16 @@ class Authority:
         )
         return pair
 
-    def _sign(self, subject, key, extension):
+    def _sign_own(self):
+        usage = dict.fromkeys(KEY_USAGES, False) | {"key_cert_sign": True, "crl_sign": True}
+        builder = self._unsigned(self.name, self.key)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        builder = builder.add_extension(x509.KeyUsage(**usage), critical=True)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def _unsigned(self, subject, key):
         now = datetime.datetime.now(datetime.UTC)
-        builder = (
+        return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self.name)
@@ -58,9 +74,8 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - HOUR)
             .not_valid_after(now + HOUR)
-            .add_extension(extension, critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )
-        return builder.sign(self.key, hashes.SHA256())
 
 
 def general_name(name: str):
