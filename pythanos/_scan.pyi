@@ -8,6 +8,7 @@ def scan_ranges(
     function: int,
     out: NDArray[np.float64],
     *,
+    first: int = 0,
     first_end: int,
     end_step: int,
     range_ms: int,

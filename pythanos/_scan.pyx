@@ -13,11 +13,11 @@ from pythanos._window_leaves cimport Windows, newest
 from pythanos._windows cimport RangeCall, close_range, fit, open_range, range_row
 
 
-cdef int _begin(SeriesDecoder decoder, Samples* samples, const double[:, ::1] out) except -1:
+cdef int _begin(SeriesDecoder decoder, Samples* samples, Py_ssize_t first, Py_ssize_t rows) except -1:
     memset(samples, 0, sizeof(Samples))
     if not decoder.floats_only:
         raise ValueError("series with histograms")
-    if out.shape[0] != decoder.count():
+    if first < 0 or first > decoder.count() - rows:
         raise ValueError("columns of different lengths")
     decoder.shape(samples)
     # Windows leave out by themselves what lies outside the range.
@@ -35,6 +35,7 @@ def scan_ranges(
     int function,
     double[:, ::1] out,
     *,
+    Py_ssize_t first=0,
     int64_t first_end,
     int64_t end_step,
     int64_t range_ms,
@@ -43,24 +44,25 @@ def scan_ranges(
     const double[::1] first_parameter=None,
     const double[::1] second_parameter=None,
 ):
-    """Fills ``out`` (float64[series, steps]) with a range function; returns (scanned, read). As `_windows.range_rows`.
+    """Fills ``out`` (float64[n, steps]) with a range function; returns (scanned, read). As `_windows.range_rows`.
 
+    The rows are those of the series from number ``first`` on.
     The windows must lie in the range of the decoder: what it would cut off may be looked at elsewhere. Start timestamps
     are not looked at. Raises CorruptData, and ValueError where there are histograms. Runs without the GIL.
     """
     cdef Windows w
     cdef RangeCall call
     cdef Samples samples
-    cdef Py_ssize_t i = 0, n = decoder.count()
+    cdef Py_ssize_t i = 0, n = out.shape[0]
     cdef bint fine = True, room = True
     w.steps = out.shape[1]
     w.first_end, w.end_step, w.range_ms = first_end, end_step, range_ms
     w.eval_start, w.eval_step = eval_start, eval_step
-    _begin(decoder, &samples, out)
+    _begin(decoder, &samples, first, n)
     open_range(&call, function, &w, first_parameter, second_parameter)
     with nogil:
         while i < n and w.steps:
-            fine = _next(decoder, i, &samples)
+            fine = _next(decoder, first + i, &samples)
             room = fine and samples.n < 0x7FFFFFF0 and fit(&call, samples.n)
             if not room:
                 break
@@ -84,10 +86,12 @@ def scan_instants(
     where there are histograms. Runs without the GIL.
     """
     cdef Samples samples
-    cdef Py_ssize_t i = 0, n = decoder.count(), steps = out.shape[1]
+    cdef Py_ssize_t i = 0, n = out.shape[0], steps = out.shape[1]
     cdef int64_t found = 0
     cdef bint fine = True, room = True
-    _begin(decoder, &samples, out)
+    if n != decoder.count():
+        raise ValueError("columns of different lengths")
+    _begin(decoder, &samples, 0, n)
     with nogil:
         while i < n and steps:
             fine = _next(decoder, i, &samples)

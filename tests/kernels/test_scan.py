@@ -71,6 +71,15 @@ def test_a_scan_gives_the_rows_of_decoding_and_then_looking(
     assert _scan.scan_ranges(SeriesDecoder(batch, **how), function, fused, **windows) == counts
     assert fused.tobytes() == apart.tobytes()
 
+    half = len(batch) // 2
+    decoder = SeriesDecoder(batch, **how)
+    parts = [
+        _scan.scan_ranges(decoder, function, fused[half:], first=half, **windows),
+        _scan.scan_ranges(decoder, function, fused[:half], **windows),
+    ]
+    assert tuple(map(sum, zip(*parts, strict=True))) == counts
+    assert fused.tobytes() == apart.tobytes()
+
     look = GRID | {"lookback_ms": range_ms}
     found = _windows.instant_rows(samples.start, samples.timestamps, samples.values, apart, **look)
     assert _scan.scan_instants(SeriesDecoder(batch, **how), fused, **look) == found
@@ -105,6 +114,10 @@ def test_what_cannot_be_scanned_is_refused() -> None:
     for scan in scans(batch, np.empty((2, 4))):
         with pytest.raises(ValueError, match="different lengths"):
             scan()
+    windows = GRID | {"range_ms": 60_000, "eval_start": 0, "eval_step": 15_000}
+    for first in (-1, 1, 2**62):
+        with pytest.raises(ValueError, match="different lengths"):
+            _scan.scan_ranges(SeriesDecoder(batch), Function.RATE, np.empty((1, 4)), first=first, **windows)
     windows = GRID | {"range_ms": 60_000, "eval_start": 0, "eval_step": 15_000}
     with pytest.raises(ValueError, match="parameter row"):
         _scan.scan_ranges(SeriesDecoder(batch), Function.QUANTILE, np.empty((1, 4)), **windows)

@@ -42,6 +42,7 @@ from pythanos.promql.operators.scan import (
     block_rows,
     data_steps,
     decode,
+    expected_samples,
     float_decoder,
     metric_name,
     open_selection,
@@ -105,7 +106,7 @@ class RangeOperator:
         starts = samples.start_timestamps if self.evaluation.options.use_start_timestamps else None
         overlaps = None if starts is None else np.zeros(len(samples), np.int64)
         scanned = read = 0
-        for part in self._parts(samples):
+        for part in self._parts(len(samples), len(samples.values)):
             self.evaluation.ctx.check()
             looked = _windows.range_rows(
                 self.function.kernel,
@@ -125,20 +126,24 @@ class RangeOperator:
         block.counted = self.place.counted(block.scanned, block.read, partial(self._counts, samples, histograms))
         return self._named(block, overlapping)
 
-    def _parts(self, samples: SampleBatch) -> Iterator[slice]:
+    def _parts(self, series: int, samples: int) -> Iterator[slice]:
         """The rows in parts that a kernel is done with soon: many long windows take seconds to look through."""
         span = (self.ends.count - 1) * self.ends.step_ms + self.range_ms
         share = min(1.0, self.range_ms / span) if span else 1.0
-        looks = self.steps.count * len(samples.values) * share
-        rows = max(1, int(len(samples) * _LOOKS / looks)) if looks > _LOOKS else max(1, len(samples))
-        for first in range(0, len(samples), rows):
-            yield slice(first, min(first + rows, len(samples)))
+        looks = self.steps.count * samples * share
+        rows = max(1, int(series * _LOOKS / looks)) if looks > _LOOKS else max(1, series)
+        for first in range(0, series, rows):
+            yield slice(first, min(first + rows, series))
 
     def scanned(self, labels: LabelColumn, decoder: SeriesDecoder) -> Block:
         """The function over the windows of series that are floats; runs in a job."""
         self._check_parameters(len(labels))
         values = np.empty((len(labels), self.steps.count))
-        scanned, read = _scan.scan_ranges(decoder, self.function.kernel, values, **self._grid())
+        scanned = read = 0
+        for part in self._parts(len(labels), len(labels) * expected_samples(self.ends, self.range_ms)):
+            self.evaluation.ctx.check()
+            looked = _scan.scan_ranges(decoder, self.function.kernel, values[part], first=part.start, **self._grid())
+            scanned, read = scanned + looked[0], read + looked[1]
         counted = self.place.counted_whole(scanned, read)
         return self._named(Block(labels, values, scanned=scanned, read=read, counted=counted), [])
 

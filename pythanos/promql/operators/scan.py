@@ -227,6 +227,11 @@ def open_selection(evaluation: Evaluation, node: Select, hints: SelectHints) -> 
     return selection
 
 
+def expected_samples(ends: Steps, range_ms: int) -> int:
+    """How many samples a series may have in windows, as far as one can guess."""
+    return ((ends.count - 1) * ends.step_ms + range_ms) // _INTERVAL_GUESS_MS + 1
+
+
 def block_rows(hints: SelectHints, steps: int, range_ms: int = 0) -> int:
     """How many series a job should take whose steps look back for ``range_ms``."""
     samples = (hints.maxt - hints.mint) // _INTERVAL_GUESS_MS + 1
