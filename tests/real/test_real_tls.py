@@ -2,7 +2,6 @@
 
 import json
 import os
-import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -180,11 +179,9 @@ def test_a_certificate_is_a_tenant(peers: Peers, tmp_path: Path) -> None:
         ]}},
     }  # fmt: skip
     (tmp_path / "config.yaml").write_text(json.dumps(config))
-    context = {None: ssl.create_default_context(cafile=str(peers.authority.ca))}
+    context = {None: peers.authority.client_context()}
     for tenant in TENANTS:
-        pair = peers.authority.issue(tenant, tenant, organization=tenant)
-        context[tenant] = ssl.create_default_context(cafile=str(peers.authority.ca))
-        context[tenant].load_cert_chain(pair.cert, pair.key)
+        context[tenant] = peers.authority.client_context(peers.authority.issue(tenant, tenant, organization=tenant))
 
     def get(tenant: str | None, path: str, parameters: Mapping[str, str], header: str = "") -> tuple[int, Any]:
         url = f"https://127.0.0.1:{port}{path}?{urllib.parse.urlencode(parameters)}"

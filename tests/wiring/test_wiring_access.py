@@ -81,8 +81,7 @@ def test_tls_client_certificates_and_users(tmp_path: Path):
         "http_server_config": {"headers": {"X-Frame-Options": "deny"}},
         "basic_auth_users": USERS,
     }
-    known, nobody = (ssl.create_default_context(cafile=str(authority.ca)) for _ in range(2))
-    known.load_cert_chain(client.cert, client.key)
+    known, nobody = authority.client_context(client), authority.client_context()
     port = free_port()
     with started(tmp_path, port, web):
         good = Asked(port, known, "ann:s3cret", "/metrics")
