@@ -3,6 +3,7 @@
 #ifndef PYTHANOS_ROWS_H
 #define PYTHANOS_ROWS_H
 
+#include "_gomath_trigonometry.h"
 #include "_lanes.h"
 
 typedef void (*pt_pair)(const double* left, const double* right, double* out, int64_t steps);
@@ -19,9 +20,9 @@ PT_PAIR(pt_add, a + b)
 PT_PAIR(pt_sub, a - b)
 PT_PAIR(pt_mul, a * b)
 PT_PAIR(pt_div, a / b)
-PT_PAIR(pt_mod, fmod(a, b))
-PT_PAIR(pt_pow, pow(a, b))
-PT_PAIR(pt_atan2, atan2(a, b))
+PT_PAIR(pt_mod_rows, fmod(a, b))
+PT_PAIR(pt_pow_rows, pt_pow(a, b))
+PT_PAIR(pt_atan2_rows, pt_atan2(a, b))
 
 /* A comparison gives 0 or 1, or keeps the left or the right operand where it holds. */
 #define PT_COMPARE(name, CMP)                          \
@@ -37,7 +38,7 @@ PT_COMPARE(pt_ge, >=)
 
 /* Operators 0..6 are arithmetic, 7..12 comparisons with results 0 bool, 1 left, 2 right. */
 static inline pt_pair pt_pair_of(int op, int result) {
-    static const pt_pair arithmetic[] = {pt_add, pt_sub, pt_mul, pt_div, pt_mod, pt_pow, pt_atan2};
+    static const pt_pair arithmetic[] = {pt_add, pt_sub, pt_mul, pt_div, pt_mod_rows, pt_pow_rows, pt_atan2_rows};
     static const pt_pair comparison[][3] = {
         {pt_eq_bool, pt_eq_left, pt_eq_right}, {pt_ne_bool, pt_ne_left, pt_ne_right},
         {pt_lt_bool, pt_lt_left, pt_lt_right}, {pt_le_bool, pt_le_left, pt_le_right},

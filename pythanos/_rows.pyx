@@ -3,18 +3,18 @@
 Rows are float64[n, steps]; absence is the staleness marker's bit pattern and stays absent.
 """
 
-# Design: loops over whole rows; the operator is chosen once per row. Functions go through libm, whose results are the
-# same on every CPU to within one unit in the last place, and not through numpy's own, which are not.
+# Design: loops over whole rows; the operator is chosen once per row. Functions are those of Go's math package, bit for
+# bit, and neither numpy's nor the C library's.
 
 import numpy as np
 
-from libc.math cimport (
-    acos, acosh, asin, asinh, atan, atanh, ceil, cos, cosh, exp, fabs, floor, log, log2, log10, sin, sinh, sqrt, tan,
-    tanh,
-)
+from libc.math cimport ceil, fabs, floor, sqrt
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.string cimport memset
 
+from pythanos._gomath cimport (
+    acos, acosh, asin, asinh, atan, atanh, cos, cosh, exp, log, log2, log10, sin, sinh, tan, tanh,
+)
 from pythanos._row_parts cimport RowParts
 
 cdef extern from "_rows.h" nogil:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from pythanos._gomath import power
 from pythanos.errors import BadRequest
 from pythanos.promql.syntax.ast import (
     AggregateExpr,
@@ -211,18 +212,6 @@ def _modulo(lhs: float, rhs: float) -> float:
     return math.nan if math.isinf(lhs) else math.fmod(lhs, rhs)
 
 
-def _power(lhs: float, rhs: float) -> float:
-    """A power as C computes it, where Python's raises."""
-    try:
-        return math.pow(lhs, rhs)
-    except OverflowError:
-        return -math.inf if lhs < 0 and rhs % 2 == 1 else math.inf
-    except ValueError:
-        if lhs != 0:
-            return math.nan
-        return math.copysign(math.inf, lhs) if rhs % 2 == 1 else math.inf
-
-
 def _smaller(lhs: float, rhs: float) -> float:
     return math.nan if math.isnan(lhs) or math.isnan(rhs) else min(lhs, rhs)
 
@@ -237,7 +226,7 @@ _ARITHMETIC = {
     "*": lambda lhs, rhs: lhs * rhs,
     "/": lambda lhs, rhs: lhs / rhs,
     "%": _modulo,
-    "^": _power,
+    "^": power,
     "min_of": _smaller,
     "max_of": _larger,
 }

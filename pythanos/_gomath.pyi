@@ -1,0 +1,9 @@
+import numpy as np
+from numpy.typing import NDArray
+
+FUNCTIONS: tuple[str, ...]
+OPERATORS: tuple[str, ...]
+
+def power(x: float, y: float) -> float: ...
+def apply(name: str, x: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def combine(name: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]: ...
