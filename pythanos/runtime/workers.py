@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sys
 import threading
@@ -32,13 +33,13 @@ _Job = tuple[Callable[..., None], tuple[Any, ...]]
 
 
 class _Turn:
-    """The right to take up jobs. ``owner``: the thread that has it; ``since``: when its last job began."""
+    """The right to take up jobs. ``owner``: who began a job by it, 0 before; ``since``: when the last began."""
 
     __slots__ = ("owner", "since")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self) -> None:
         self.owner = 0
-        self.since = now
+        self.since = 0.0
 
 
 class ThreadTeam:
@@ -65,12 +66,17 @@ class ThreadTeam:
     def run(self, job: Callable[..., None], *args: Any) -> bool:
         """Has ``job(*args)``, which must not raise, run in a thread of the team.
 
-        Returns whether jobs wait, so that ``hurry`` matters.
+        Returns whether jobs wait, so that ``hurry`` matters. Raises RuntimeError where the job would need a thread and
+        the system has none to give; it is not run then.
         """
         with self._lock:
             self._jobs.append((job, args))
             if self._turn is None:
-                self._pass_on()
+                try:
+                    self._pass_on()
+                except RuntimeError:
+                    self._jobs.pop()
+                    raise
                 return False
         return self.hurry()
 
@@ -83,7 +89,8 @@ class ThreadTeam:
     def hurry(self) -> bool:
         """Lets others begin if the job that was begun last has had its turn; whether jobs still wait."""
         turn = self._turn
-        if turn is not None and self._monotonic() - turn.since >= TURN_SECONDS:
+        # A turn that no thread has come to yet would be taken up no sooner by another one.
+        if turn is not None and turn.owner and self._monotonic() - turn.since >= TURN_SECONDS:
             self._take_from(turn)
         return bool(self._jobs)
 
@@ -102,20 +109,25 @@ class ThreadTeam:
     def _take_from(self, turn: _Turn) -> None:
         with self._lock:
             if self._turn is turn:
-                self._pass_on()
+                # Where the system has no thread to give the job keeps its turn, and ``hurry`` asks again.
+                with contextlib.suppress(RuntimeError):
+                    self._pass_on()
 
     def _pass_on(self) -> None:
-        """Gives a turn to a thread that has nothing to do, or a new one, if there are jobs. Under the lock."""
+        """Gives a turn to a thread that has nothing to do, or a new one, if there are jobs. Under the lock.
+
+        Raises RuntimeError, with nothing changed, where no thread can be started.
+        """
         if not self._jobs:
             self._turn = None
             return
-        self._turn = _Turn(self._monotonic())
         if self._idle:
             self._idle -= 1
         else:
             thread = threading.Thread(target=self._serve, name=f"{self.name}-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
+        self._turn = _Turn()
         self._turns.put(self._turn)
 
     def _serve(self) -> None:
@@ -123,7 +135,6 @@ class ThreadTeam:
             turn = self._turns.get()
             if turn is None:
                 return
-            turn.owner = threading.get_ident()
             while (found := self._next(turn)) is not None:
                 job, args = found
                 job(*args)
@@ -137,6 +148,7 @@ class ThreadTeam:
             if self._turn is turn:
                 if self._jobs:
                     turn.since = self._monotonic()
+                    turn.owner = threading.get_ident()
                     return self._jobs.popleft()
                 self._turn = None
             self._idle += 1
@@ -193,21 +205,25 @@ class RequestPool(Service):
         return self._call(self.threads_max + SPARE_THREADS, job, args)
 
     def _call(self, threads: int, job: Callable[..., R], args: tuple[Any, ...]) -> defer.Deferred[R]:
-        if self._busy >= threads or not self.running:
-            self._rejected.inc()
-            message = f"too many requests at once ({self.limit} is {self.threads_max}); ask again soon"
-            return defer.fail(
-                LimitExceeded(
-                    self.limit, self.threads_max, message if self.running else "shutting down", admission=True
-                )
-            )
+        if not self.running:
+            return self._turn_away("shutting down")
+        if self._busy >= threads:
+            return self._turn_away(f"too many requests at once ({self.limit} is {self.threads_max}); ask again soon")
+        answer: defer.Deferred[R] = defer.Deferred()
+        try:
+            waits = self._team.run(self._work, answer, job, args)
+        except RuntimeError as error:
+            return self._turn_away(f"{error} ({self.limit} is {self.threads_max}); ask again soon")
         self._busy += 1
         self._in_flight.set(self._busy)
-        answer: defer.Deferred[R] = defer.Deferred()
-        if self._team.run(self._work, answer, job, args) and not self._hurries:
+        if waits and not self._hurries:
             self._hurries = True
             self._reactor.callLater(TURN_SECONDS, self._hurry)
         return answer
+
+    def _turn_away(self, message: str) -> defer.Deferred[Any]:
+        self._rejected.inc()
+        return defer.fail(LimitExceeded(self.limit, self.threads_max, message, admission=True))
 
     def step_aside(self) -> None:
         """To be called by a request that is about to wait: see ThreadTeam. Any thread."""
@@ -222,7 +238,8 @@ class RequestPool(Service):
         """In a thread of the team."""
         try:
             result: R | Failure = job(*args)
-        except Exception:
+        except BaseException:
+            # Whatever it is ends the request, and neither the thread nor the count of busy ones.
             result = Failure()
         self._reactor.callFromThread(self._done, answer, result)
 

@@ -1,6 +1,8 @@
 """ThreadTeam: every job runs once; small ones take turns, and nobody waits for one that waits."""
 
+import random
 import threading
+from itertools import count
 
 import pytest
 
@@ -135,3 +137,90 @@ def test_stopping_waits_for_the_jobs():
     team.stop()
     assert sorted(ran) == list(range(20))
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_no_more_threads_begin_than_jobs():
+    """Hurrying again and again, before any thread has come to its turn, starts no thread that finds nothing to do."""
+    ticks = count()
+    team, go = ThreadTeam("api", lambda: float(next(ticks))), threading.Event()
+    for _ in range(3):
+        team.run(go.wait, 5)
+    for _ in range(200):
+        team.hurry()
+        threading.Event().wait(0.00001)
+    assert len(team._threads) <= 3
+    go.set()
+    team.stop()
+
+
+def test_a_job_that_gets_no_thread_is_refused(team, monkeypatch):
+    """Where the system has no thread to give, the job is not run, and the next one is as if it had never come."""
+    ran = []
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            team.run(ran.append, 1)
+    assert team.run(ran.append, 2) is False
+    team.stop()
+    assert ran == [2]
+
+
+def test_a_long_job_keeps_its_turn_where_no_thread_can_be_had(team, clock, monkeypatch):
+    """The jobs behind it wait until a thread can be started, or it is done; none is lost."""
+    running, go, begun = threading.Event(), threading.Event(), threading.Event()
+
+    def long() -> None:
+        running.set()
+        go.wait(5)
+
+    team.run(long)
+    assert running.wait(5)
+    clock.now += 2 * TURN_SECONDS
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert team.run(begun.set)
+    assert team.hurry() is True or begun.is_set()
+    assert begun.wait(5)
+    go.set()
+    team.stop()
+
+
+def refuse(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_jobs_do_each_runs_once(seed):
+    """Jobs of all lengths that step aside, wait and compute at random: none is lost or done twice, the threads are no
+    more than the jobs at once, and all that is left is done when the team stops.
+    """
+    chance, team, places = random.Random(seed), ThreadTeam("api"), threading.Semaphore(16)
+    runs = [0] * 400
+
+    def job(number: int, plan: list[tuple[str, float]]) -> None:
+        for what, amount in plan:
+            if what == "step aside":
+                team.step_aside()
+            elif what == "wait":
+                threading.Event().wait(amount)
+            else:
+                sum(range(int(amount * 2e7)))
+        runs[number] += 1
+        places.release()
+
+    hurries = False
+    for number in range(len(runs)):
+        plan = [
+            (chance.choice(["step aside", "wait", "compute"]), chance.random() ** 4 * 0.004)
+            for _ in range(chance.randrange(4))
+        ]
+        while not places.acquire(timeout=0.001):
+            hurries = team.hurry()
+        hurries = team.run(job, number, plan) or hurries
+        if hurries and chance.random() < 0.3:
+            hurries = team.hurry()
+    # A thread may have done its job and not yet have asked for the next.
+    assert len(team._threads) <= 2 * 16
+    team.stop()
+    assert runs == [1] * len(runs)
+    assert not team._jobs

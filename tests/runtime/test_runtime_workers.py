@@ -1,5 +1,7 @@
 """RequestPool and Probe: admission, draining, computed readiness."""
 
+import sys
+
 from prometheus_client import CollectorRegistry
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -25,13 +27,15 @@ class HandTeam:
 
     def __init__(self) -> None:
         self.jobs: list = []
-        self.stopped = False
+        self.stopped = self.exhausted = False
         self.hurried = 0
 
     def stop(self) -> None:
         self.stopped = True
 
     def run(self, job, *args):
+        if self.exhausted:
+            raise RuntimeError("can't start new thread")
         self.jobs.append(lambda: job(*args))
         return len(self.jobs) > 1
 
@@ -79,6 +83,24 @@ class RequestPoolTests(SynchronousTestCase):
         self.successResultOf(kept[0])
         kept.append(self.pool.call(int))
         self.assertNoResult(kept[2])
+
+    def test_a_request_without_a_thread_is_turned_away(self):
+        """Where the system has no thread to give the request fails as one too many does, and takes no place."""
+        self.hand.exhausted = True
+        failure = self.failureResultOf(self.pool.call(int), LimitExceeded)
+        self.assertIn("can't start new thread (api.threads is 2)", str(failure.value))
+        self.assertEqual(self.registry.get_sample_value("pythanos_api_in_flight"), 0)
+        self.hand.exhausted = False
+        answer = self.pool.call(int)
+        self.perform()
+        self.assertEqual(self.successResultOf(answer), 0)
+
+    def test_a_request_that_wants_to_end_the_process_ends_itself(self):
+        """SystemExit in a thread is the failure of that request, which is counted out."""
+        answer = self.pool.call(sys.exit, 3)
+        self.perform()
+        self.failureResultOf(answer, SystemExit)
+        self.assertEqual(self.registry.get_sample_value("pythanos_api_in_flight"), 0)
 
     def test_operators_have_a_few_threads_more(self):
         """What they look at answers while every other thread is taken, but is bounded, too."""
