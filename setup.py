@@ -7,6 +7,7 @@ PYTHANOS_SANITIZE=address     AddressSanitizer build (run Python with the asan r
 
 import os
 import platform
+import re
 from pathlib import Path
 
 import numpy
@@ -17,6 +18,7 @@ PACKAGE = Path("pythanos")
 DEBUG = os.environ.get("PYTHANOS_DEBUG_KERNELS") == "1"
 SANITIZE = os.environ.get("PYTHANOS_SANITIZE", "")
 SHARED = "pythanos._cyutility"
+INCLUDE = re.compile(r'^#include "(\w+\.h)"', re.MULTILINE)
 ONLY = [name for name in os.environ.get("PYTHANOS_EXT", "").split(",") if name]
 
 
@@ -51,8 +53,9 @@ def kernel(name: str, source: str) -> Extension:
     )
 
 
-setup(
-    ext_modules=cythonize(
+def translated() -> list[Extension]:
+    """The kernels as C, each depending on all headers of ours: Cython knows those that its sources name itself."""
+    extensions: list[Extension] = cythonize(
         kernels(),
         shared_utility_qualified_name=SHARED,
         nthreads=os.cpu_count() or 1,
@@ -65,6 +68,25 @@ setup(
             "initializedcheck": False,
             "freethreading_compatible": False,
         },
-    ),
+    )
+    for extension in extensions:
+        extension.depends = sorted(with_included(extension.depends))
+    return extensions
+
+
+def with_included(headers: list[str]) -> set[str]:
+    """The headers, and what they include."""
+    found: set[str] = set()
+    left = list(headers)
+    while left:
+        header = left.pop()
+        if header not in found:
+            found.add(header)
+            left += [str(PACKAGE / name) for name in INCLUDE.findall(Path(header).read_text(encoding="utf-8"))]
+    return found
+
+
+setup(
+    ext_modules=translated(),
     options={"build_ext": {"parallel": os.cpu_count() or 1}},
 )
