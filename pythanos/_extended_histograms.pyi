@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,7 @@ def extended_histogram_rows(
     sizes: NDArray[np.int64],
     smoothed: bool = False,
     start_timestamps: NDArray[np.int64] | None = None,
+    check: Callable[[], None] | None = None,
 ) -> tuple[NDArray[np.int64], HistogramColumns, NDArray[np.uint16], int, int]: ...
 def smoothed_histogram_rows(
     samples: SampleBatch,
@@ -33,4 +36,5 @@ def smoothed_histogram_rows(
     end_step: int,
     lookback_ms: int,
     sizes: NDArray[np.int64],
+    check: Callable[[], None] | None = None,
 ) -> tuple[NDArray[np.int64], HistogramColumns, NDArray[np.uint16], int, int]: ...

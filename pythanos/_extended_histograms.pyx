@@ -30,6 +30,7 @@ from pythanos._histogram_value cimport (
     GAUGE, UNKNOWN_RESET, Value, View, compact_value, copy_value, divide, is_custom, multiply, release_value, set_value,
     view_of,
 )
+from pythanos._looks cimport Looks, spend
 from pythanos._window_edges cimport first_after
 from pythanos._window_leaves cimport Windows, absent_value, range_seconds
 
@@ -254,15 +255,24 @@ cdef bint _look(
     return put_view(&work.sink, &v)
 
 
-cdef bint _series(
-    const Floats* f, Train* h, const Windows* windows, const Question* q, Work* work, double* out, int64_t* row,
-    uint16_t* said, int64_t* scanned, int64_t* read,
-) noexcept nogil:
-    """One row of results, those of an instant selector where the function is below zero."""
+cdef int64_t _effort(const Train* h, const Window* w, const Question* q) noexcept nogil:
+    """About how many buckets or samples the answer to a window looks at; rates look for resets in all of it."""
+    cdef int64_t row = h.row[w.hhi - 1], buckets = h.rows.bucket_start[row + 1] - h.rows.bucket_start[row] + 16
+    if q.function == RATE or q.function == INCREASE:
+        return (w.hhi - w.hlo) * buckets
+    return w.hhi - w.hlo + w.fhi - w.flo + 4 * buckets
+
+
+cdef int _series(
+    const Floats* f, Train* h, const Windows* windows, const Question* q, Work* work, Looks* looks, double* out,
+    int64_t* row, uint16_t* said, int64_t* scanned, int64_t* read,
+) except -1 nogil:
+    """One row of results, those of an instant selector where the function is below zero; 0 where memory is short."""
     cdef Window w
     cdef int64_t k, seen = 0
     cdef bint good
     memset(&w, 0, sizeof(w))
+    spend(looks, h.size + h.rows.bucket_start[h.row[h.size - 1] + 1] - h.rows.bucket_start[h.row[0]] + windows.steps)
     if q.function == CHANGES:
         find_changes(h)
     else:
@@ -278,6 +288,7 @@ cdef bint _series(
             scanned[0] += h.worth[w.hhi] - h.worth[w.hlo]
             read[0] += h.worth[w.hhi] - h.worth[max(w.hlo, seen)]
             seen = max(seen, w.hhi)
+            spend(looks, _effort(h, &w, q))
             work.said = 0
             if q.function < 0:
                 good = _look(f, h, &w, work, &out[k], &row[k])
@@ -301,7 +312,7 @@ cdef void _release(Work* work) noexcept:
 
 cdef tuple _rows(
     Question q, Windows w, samples, columns, const int64_t[::1] start, const int64_t[::1] timestamps,
-    const int64_t[::1] row, double[:, ::1] out, const int64_t[::1] sizes, const int64_t[::1] start_timestamps,
+    const int64_t[::1] row, double[:, ::1] out, const int64_t[::1] sizes, const int64_t[::1] start_timestamps, check,
 ):
     cdef HistogramReader reader = HistogramReader(columns)
     cdef const int64_t[::1] fstart = samples.start, ftimes = samples.timestamps, fstarts = samples.start_timestamps
@@ -310,6 +321,7 @@ cdef tuple _rows(
     cdef Floats f
     cdef Train h
     cdef Work work
+    cdef Looks looks
     cdef bint good = True
     if out.shape[0] != n:
         raise ValueError("columns of different lengths")
@@ -322,25 +334,28 @@ cdef tuple _rows(
     if n == 0 or w.steps == 0:
         return rows, columns, marks, 0, 0
     memset(&work, 0, sizeof(work))
+    looks.check, looks.done = NULL if check is None else <void*>check, 0
     h.rows = &reader.rows
     cdef void* block = series_scratch(
         &f, &h, longest_series(fstart, ftimes.shape[0]), longest_series(start, row.shape[0]), fstarts is not None,
         start_timestamps is not None,
     )
-    with nogil:
-        for i in range(n):
-            load_histograms(&h, timestamps, row, start_timestamps, sizes, start[i], start[i + 1])
-            if h.size == 0:
-                continue
-            load_floats(&f, ftimes, fvalues, fstarts, fstart[i], fstart[i + 1])
-            good = _series(&f, &h, &w, &q, &work, &out[i, 0], &found[i, 0], &said[i, 0], &scanned, &read)
-            if not good:
-                break
-    free(block)
-    made = columns_of(&work.sink) if good else None
-    _release(&work)
-    if not good:
-        raise MemoryError
+    try:
+        with nogil:
+            for i in range(n):
+                load_histograms(&h, timestamps, row, start_timestamps, sizes, start[i], start[i + 1])
+                if h.size == 0:
+                    continue
+                load_floats(&f, ftimes, fvalues, fstarts, fstart[i], fstart[i + 1])
+                good = _series(&f, &h, &w, &q, &work, &looks, &out[i, 0], &found[i, 0], &said[i, 0], &scanned, &read)
+                if not good:
+                    break
+        if not good:
+            raise MemoryError
+        made = columns_of(&work.sink)
+    finally:
+        free(block)
+        _release(&work)
     return rows, made, marks, scanned, read
 
 
@@ -360,6 +375,7 @@ def extended_histogram_rows(
     const int64_t[::1] sizes,
     bint smoothed=False,
     const int64_t[::1] start_timestamps=None,
+    check=None,
 ):
     """Puts the windows of a Function right that have native histograms in reach.
 
@@ -374,7 +390,8 @@ def extended_histogram_rows(
     q.function, q.smoothed, q.before_ms, q.behind_ms = function, smoothed, lookback_ms, lookback_ms if smoothed else 0
     w.first_end, w.end_step, w.range_ms = first_end, end_step, range_ms
     return _rows(
-        q, w, samples, columns, start, timestamps, row, out, sizes, start_timestamps if function == RESETS else None
+        q, w, samples, columns, start, timestamps, row, out, sizes, start_timestamps if function == RESETS else None,
+        check,
     )
 
 
@@ -390,6 +407,7 @@ def smoothed_histogram_rows(
     int64_t end_step,
     int64_t lookback_ms,
     const int64_t[::1] sizes,
+    check=None,
 ):
     """Puts the steps of a smoothed instant selector right that have native histograms in reach.
 
@@ -399,4 +417,4 @@ def smoothed_histogram_rows(
     cdef Windows w
     q.function, q.smoothed, q.before_ms, q.behind_ms = -1, True, lookback_ms, lookback_ms
     w.first_end, w.end_step, w.range_ms = first_end, end_step, 0
-    return _rows(q, w, samples, columns, start, timestamps, row, out, sizes, None)
+    return _rows(q, w, samples, columns, start, timestamps, row, out, sizes, None, check)

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,4 +33,5 @@ def histogram_rows(
     start_timestamps: NDArray[np.int64] | None = None,
     base: NDArray[np.int64] | None = None,
     factor: NDArray[np.float64] | None = None,
+    check: Callable[[], None] | None = None,
 ) -> tuple[NDArray[np.int64], HistogramColumns, NDArray[np.uint16], int, int]: ...

@@ -30,6 +30,7 @@ from pythanos._histogram_series cimport (
     series_scratch, transitions,
 )
 from pythanos._histogram_value cimport View, release_value
+from pythanos._looks cimport Looks, spend
 from pythanos._window_leaves cimport Windows, absent_value, range_seconds
 from pythanos._windows cimport (
     AVG, CHANGES, COUNT, DELTA, FIRST, IDELTA, INCREASE, IRATE, LAST, PRESENT, RATE, RESETS, SUM, TS_OF_FIRST,
@@ -182,15 +183,24 @@ cdef void _grow(
         end += windows.end_step
 
 
-cdef bint _series(
-    int function, const Floats* f, Train* h, const Windows* windows, Work* work, Results to, int64_t* scanned,
-    int64_t* read,
-) noexcept nogil:
-    """One row of results. `scanned` and `read` count the samples that histograms are worth."""
+cdef int64_t _effort(int function, const Train* h, const Window* w) noexcept nogil:
+    """About how many buckets or samples the answer to a window looks at."""
+    cdef int64_t row = h.row[w.hhi - 1], buckets = h.rows.bucket_start[row + 1] - h.rows.bucket_start[row] + 16
+    if function == SUM or function == AVG:
+        return (w.hhi - w.hlo) * buckets
+    return w.hhi - w.hlo + w.fhi - w.flo + 4 * buckets
+
+
+cdef int _series(
+    int function, const Floats* f, Train* h, const Windows* windows, Work* work, Looks* looks, Results to,
+    int64_t* scanned, int64_t* read,
+) except -1 nogil:
+    """One row of results; 0 where memory is short. `scanned` and `read` count the samples that histograms are worth."""
     cdef Window w
     cdef int64_t k, seen = 0
     cdef double seconds = range_seconds(windows)
     memset(&w, 0, sizeof(w))
+    spend(looks, h.size + h.rows.bucket_start[h.row[h.size - 1] + 1] - h.rows.bucket_start[h.row[0]] + windows.steps)
     if function == CHANGES:
         find_changes(h)
     elif function in (RATE, INCREASE, IRATE, RESETS):
@@ -209,6 +219,7 @@ cdef bint _series(
             scanned[0] += h.worth[w.hhi] - h.worth[w.hlo]
             read[0] += h.worth[w.hhi] - h.worth[max(w.hlo, seen)]
             seen = max(seen, w.hhi)
+            spend(looks, _effort(function, h, &w))
             work.said = 0
             if not _answer(function, f, h, &w, seconds, work, &to):
                 return False
@@ -248,6 +259,7 @@ def histogram_rows(
     const int64_t[::1] start_timestamps=None,
     int64_t[:, ::1] base=None,
     double[:, ::1] factor=None,
+    check=None,
 ):
     """Puts the windows of a range function right that hold native histograms.
 
@@ -264,6 +276,8 @@ def histogram_rows(
     With ``base`` (int64[n, steps], all -1) and ``factor`` (float64[n, steps]), both written to, rates and increases may
     be left to the receiver: ``(columns[row] - columns[base]) * factor`` where there is a base, the two of one layout
     without a bucket that ends in the zero bucket; the new columns are then numbered behind ``columns``.
+
+    ``check``, a callable, is called every 20 ms or so and may raise what ends the work.
     """
     cdef HistogramReader reader = HistogramReader(columns)
     cdef const int64_t[::1] fstart = samples.start, ftimes = samples.timestamps, fstarts = samples.start_timestamps
@@ -273,6 +287,7 @@ def histogram_rows(
     cdef Train h
     cdef Work work
     cdef Windows w
+    cdef Looks looks
     cdef Results to
     cdef bint good = True, started = start_timestamps is not None, growing = base is not None
     if out.shape[0] != n or growing and (
@@ -289,27 +304,30 @@ def histogram_rows(
     memset(&work, 0, sizeof(work))
     memset(&to, 0, sizeof(to))
     to.made = reader.rows.size if growing else 0
+    looks.check, looks.done = NULL if check is None else <void*>check, 0
     h.rows = &reader.rows
     cdef void* block = series_scratch(
         &f, &h, longest_series(fstart, ftimes.shape[0]), longest_series(start, row.shape[0]), fstarts is not None, started
     )
-    with nogil:
-        for i in range(n):
-            load_histograms(&h, timestamps, row, start_timestamps, sizes, start[i], start[i + 1])
-            if h.size == 0:
-                continue
-            load_floats(&f, ftimes, fvalues, fstarts, fstart[i], fstart[i + 1])
-            to.value, to.row, to.said = &out[i, 0], &found[i, 0], &said[i, 0]
-            if growing:
-                to.base, to.factor = &base[i, 0], &factor[i, 0]
-            good = _series(function, &f, &h, &w, &work, to, &scanned, &read)
-            if not good:
-                break
-    free(block)
     made = columns
-    if good and function != FIRST and function != LAST:
-        made = columns_of(&work.sink)
-    _release(&work)
-    if not good:
-        raise MemoryError
+    try:
+        with nogil:
+            for i in range(n):
+                load_histograms(&h, timestamps, row, start_timestamps, sizes, start[i], start[i + 1])
+                if h.size == 0:
+                    continue
+                load_floats(&f, ftimes, fvalues, fstarts, fstart[i], fstart[i + 1])
+                to.value, to.row, to.said = &out[i, 0], &found[i, 0], &said[i, 0]
+                if growing:
+                    to.base, to.factor = &base[i, 0], &factor[i, 0]
+                good = _series(function, &f, &h, &w, &work, &looks, to, &scanned, &read)
+                if not good:
+                    break
+        if not good:
+            raise MemoryError
+        if function != FIRST and function != LAST:
+            made = columns_of(&work.sink)
+    finally:
+        free(block)
+        _release(&work)
     return rows, made, marks, scanned, read

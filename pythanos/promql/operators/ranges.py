@@ -187,7 +187,14 @@ class RangeOperator:
         quantile = self.function.kernel is Function.QUANTILE
         kernel, position = self.function.kernel, self.scalar_position if quantile else self.position
         results = histogram_windows(
-            kernel, samples, histograms, block.values, self.ends, self.range_ms, growing=self.growing
+            kernel,
+            samples,
+            histograms,
+            block.values,
+            self.ends,
+            self.range_ms,
+            check=self.evaluation.ctx.check,
+            growing=self.growing,
         )
         block.histograms = results.histograms
         block.scanned += results.scanned

@@ -117,6 +117,7 @@ class ExtendedRangeScan:
             sizes=sample_sizes(histograms.columns),
             smoothed=self.smoothed,
             start_timestamps=histograms.start_timestamps,
+            check=self.evaluation.ctx.check,
         )
         block.histograms = referred(row, columns)
         block.scanned += scanned

@@ -53,6 +53,7 @@ class SmoothedScan(InstantSelector):
             end_step=self.data.step_ms,
             lookback_ms=self.lookback_ms,
             sizes=sample_sizes(histograms.columns),
+            check=self.evaluation.ctx.check,
         )
         block.histograms = referred(row, columns)
         if block.histograms is not None:

@@ -97,12 +97,13 @@ def histogram_windows(
     ends: Steps,
     range_ms: int,
     *,
+    check: Callable[[], None],
     growing: bool = False,
 ) -> WindowResults:
     """A range function over windows that may hold histograms.
 
     values: float64[n, steps], what the floats of ``samples`` gave; changed where histograms matter. Start timestamps of
-    ``samples`` are used if there are any. growing: rates and increases may come as a Growth.
+    ``samples`` are used if there are any. check: called every 20 ms or so, ends the work by raising. growing: rates and increases may come as a Growth.
     """
     growth = None
     if growing and kernel in (Function.RATE, Function.INCREASE):
@@ -122,6 +123,7 @@ def histogram_windows(
         start_timestamps=histograms.start_timestamps,
         base=None if growth is None else growth.base,
         factor=None if growth is None else growth.factor,
+        check=check,
     )
     columns = made
     if growth is not None:
