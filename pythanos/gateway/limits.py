@@ -18,10 +18,12 @@ CHUNK_POOL_LIMIT = "chunk_pool_size"
 class Limiter:
     """Adds up what one request takes; more than ``limit`` raises LimitExceeded (0: no limit). Thread-safe.
 
-    ``on_exceeded`` runs once, however many threads run into the limit.
+    ``on_exceeded`` is told the kind, once, however many threads run into the limit.
     """
 
-    def __init__(self, key: str, kind: str, limit: int, on_exceeded: Callable[[], None]) -> None:
+    __slots__ = ("_exceeded", "_key", "_kind", "_limit", "_lock", "_on_exceeded", "_taken")
+
+    def __init__(self, key: str, kind: str, limit: int, on_exceeded: Callable[[str], None]) -> None:
         self._key = key
         self._kind = kind
         self._limit = limit
@@ -41,7 +43,7 @@ class Limiter:
                 return
             self._exceeded = True
         if first:
-            self._on_exceeded()
+            self._on_exceeded(self._kind)
         where = f" while {doing}" if doing else ""
         text = f"exceeded {self._kind} limit{where}: limit {self._limit} violated (got {taken})"
         raise LimitExceeded(self._key, self._limit, text)
@@ -53,13 +55,10 @@ class RequestLimits:
     __slots__ = ("bytes", "chunks", "series")
 
     def __init__(self, *, series: int, samples: int, downloaded_bytes: int, on_exceeded: Callable[[str], None]) -> None:
-        def counter(reason: str) -> Callable[[], None]:
-            return lambda: on_exceeded(reason)
-
-        self.series = Limiter(SERIES_LIMIT, "series", series, counter("series"))
+        self.series = Limiter(SERIES_LIMIT, "series", series, on_exceeded)
         # A chunk has about 120 samples, so samples are limited without decoding any.
-        self.chunks = Limiter(SAMPLES_LIMIT, "chunks", samples // SAMPLES_PER_CHUNK, counter("chunks"))
-        self.bytes = Limiter(BYTES_LIMIT, "bytes", downloaded_bytes, counter("bytes"))
+        self.chunks = Limiter(SAMPLES_LIMIT, "chunks", samples // SAMPLES_PER_CHUNK, on_exceeded)
+        self.bytes = Limiter(BYTES_LIMIT, "bytes", downloaded_bytes, on_exceeded)
 
 
 class ChunkBudget:

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
-from pythanos.errors import BadRequest, BucketUnavailable
+from pythanos.errors import BadRequest, BucketUnavailable, PythanosError
 from pythanos.objstore.bucket import ObjectAttributes, ObjectNotFound, check_range, folder
 
 UPLOADS = ".uploads"
 STALE_UPLOAD_SECONDS = 24 * 3600
 READ_BYTES = 1 << 30
 PLACE_ATTEMPTS = 20
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class FilesystemBucket:
@@ -35,8 +36,8 @@ class FilesystemBucket:
 
     def get_range(self, name: str, offset: int, length: int) -> bytes:
         check_range(offset, length)
-        with _errors(f"read {name}", name):
-            descriptor = os.open(self._path(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            descriptor = os.open(self._path(name), _OPEN)
             try:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
@@ -45,6 +46,8 @@ class FilesystemBucket:
                 return _read(descriptor, offset, left if length < 0 else min(length, left))
             finally:
                 os.close(descriptor)
+        except OSError as error:
+            raise _told(error, f"read {name}", name) from error
 
     def iter(self, prefix: str = "", *, recursive: bool = False) -> Iterator[str]:
         if recursive:
@@ -187,15 +190,16 @@ def _errors(doing: str, name: str, *, absent: bool = True) -> Iterator[None]:
     """Turns errors of the system into ours; a missing file is ObjectNotFound only where ``absent`` says so."""
     try:
         yield
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        if absent:
-            raise ObjectNotFound(name) from error
-        raise BucketUnavailable(f"{doing}: {error}") from error
     except OSError as error:
-        # O_NOFOLLOW answers ELOOP for a link.
-        if absent and os.path.islink(error.filename or ""):
-            raise ObjectNotFound(name) from error
-        raise BucketUnavailable(f"{doing}: {error}") from error
+        raise _told(error, doing, name, absent=absent) from error
+
+
+def _told(error: OSError, doing: str, name: str, *, absent: bool = True) -> PythanosError:
+    is_absent = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
+    # O_NOFOLLOW answers ELOOP for a link.
+    if absent and (is_absent or os.path.islink(error.filename or "")):
+        return ObjectNotFound(name)
+    return BucketUnavailable(f"{doing}: {error}")
 
 
 def _read(descriptor: int, offset: int, length: int) -> bytes:

@@ -7,11 +7,12 @@ without analysis meets none of this.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from pythanos.context import RequestContext
@@ -239,7 +240,7 @@ class WatchedQueryable:
 
     def select(self, ctx: RequestContext, matchers: tuple[Matcher, ...], hints: SelectHints) -> Selection:
         began = self.clock()
-        selection = self.queryable.select(ctx, matchers, replace(hints, usage=True))
+        selection = self.queryable.select(ctx, matchers, structs.replace(hints, usage=True))
         usage = SelectionUsage(self.clock, selection, self.clock() - began)
         self.selects.append(usage)
         selection.batches = _watched_batches(selection.batches, usage)

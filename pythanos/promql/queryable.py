@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +17,7 @@ from pythanos.model.series import LabelColumn, SampleBatch
 from pythanos.model.usage import StoreUsage
 
 
-@dataclass(frozen=True, slots=True)
-class SelectHints:
+class SelectHints(msgspec.Struct, frozen=True):
     """What one selector of a query will do with its series.
 
     ``[mint, maxt]`` ms, both inside, covers offset, range and lookback. ``func`` is the name of the function or

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from pythanos.context import RequestContext
 from pythanos.model.matchers import Matcher, MatchType
@@ -31,13 +33,13 @@ class TenantStore:
         return self.store.info()
 
     def series(self, ctx: RequestContext, request: SeriesRequest) -> Iterator[SeriesFrame]:
-        return self.store.series(ctx, replace(request, matchers=self._enforced(ctx, request.matchers)))
+        return self.store.series(ctx, structs.replace(request, matchers=self._enforced(ctx, request.matchers)))
 
     def label_names(self, ctx: RequestContext, request: LabelNamesRequest) -> LabelsAnswer:
-        return self.store.label_names(ctx, replace(request, matchers=self._enforced(ctx, request.matchers)))
+        return self.store.label_names(ctx, structs.replace(request, matchers=self._enforced(ctx, request.matchers)))
 
     def label_values(self, ctx: RequestContext, request: LabelValuesRequest) -> LabelsAnswer:
-        return self.store.label_values(ctx, replace(request, matchers=self._enforced(ctx, request.matchers)))
+        return self.store.label_values(ctx, structs.replace(request, matchers=self._enforced(ctx, request.matchers)))
 
     def _enforced(self, ctx: RequestContext, matchers: Iterable[Matcher]) -> tuple[Matcher, ...]:
         return enforced(matchers, self.label, ctx.tenant)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import grpc
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from pythanos._wire import encode_series
@@ -78,7 +78,7 @@ class StoreServicer:
         with self._metrics.pending.labels(), serving(call) as ctx:
             request = codec.series_request_from_proto(message)
             wide = max(request.response_batch_size, BATCH_SERIES)
-            frames = self._store.series(ctx, replace(request, response_batch_size=wide))
+            frames = self._store.series(ctx, structs.replace(request, response_batch_size=wide))
             try:
                 for frame in frames:
                     ctx.check()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from msgspec import structs
 from prometheus_client import CollectorRegistry, Counter
 
 from pythanos import _labels
@@ -152,7 +153,7 @@ class ProxyStore:
         chosen = self._matching(endpoints, request.mint, request.maxt, matchers)
         parts = [self._part(ctx, request.partial_response) for _ in chosen]
         if len(matchers) < len(request.matchers):
-            request = replace(request, matchers=matchers)
+            request = structs.replace(request, matchers=matchers)
         streams = [
             self._stream(ctx, part, endpoint, request, alone=len(chosen) == 1)
             for part, endpoint in zip(parts, chosen, strict=True)
@@ -163,7 +164,7 @@ class ProxyStore:
     def label_names(self, ctx: RequestContext, request: LabelNamesRequest) -> LabelsAnswer:
         def ask(part: RequestContext, endpoint: Endpoint, own: LabelNamesRequest) -> LabelsAnswer:
             # As in Thanos without the limit: sidecars of old servers take it for one of series, and names get lost.
-            return endpoint.store.label_names(part, replace(own, limit=0))
+            return endpoint.store.label_names(part, structs.replace(own, limit=0))
 
         return self._labels_of(ctx, request, ask, "names")
 
@@ -213,7 +214,7 @@ class ProxyStore:
 
     def _own_request(self, endpoint: Endpoint, request: R) -> R:
         extra = self.selector.extra_matchers(endpoint.info.label_sets)
-        return replace(request, matchers=request.matchers + extra) if extra else request
+        return structs.replace(request, matchers=request.matchers + extra) if extra else request
 
     def _part(self, ctx: RequestContext, strategy: PartialResponse) -> RequestContext:
         """The context of one endpoint's work, which leaves time to answer without it where that is wanted."""
@@ -308,7 +309,7 @@ class ProxyStore:
             return LabelsAnswer(())
         chosen = self._matching(self.endpoints(), request.mint, request.maxt, matchers)
         parts = [self._labels_part(ctx, request.partial_response) for _ in chosen]
-        own = [self._own_request(endpoint, replace(request, matchers=matchers)) for endpoint in chosen]
+        own = [self._own_request(endpoint, structs.replace(request, matchers=matchers)) for endpoint in chosen]
         try:
             if len(chosen) == 1:
                 calls = [lambda: ask(parts[0], chosen[0], own[0])]

@@ -1,9 +1,15 @@
-"""What is asked of a Store: frozen values with the fields of the StoreAPI's messages."""
+"""What is asked of a Store: frozen values with the fields of the StoreAPI's messages.
+
+They are msgspec's, which makes and changes a value of many fields in a tenth of the time of a dataclass: every select
+has some.
+"""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+
+import msgspec
 
 from pythanos.model.matchers import Matcher
 
@@ -15,8 +21,7 @@ class PartialResponse(enum.IntEnum):
     ABORT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ShardInfo:
+class ShardInfo(msgspec.Struct, frozen=True):
     """Only series with ``hash(labels by/without) % total_shards == shard_index``."""
 
     shard_index: int
@@ -25,8 +30,7 @@ class ShardInfo:
     labels: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class QueryHints:
+class QueryHints(msgspec.Struct, frozen=True):
     """What the query will do with the series; a store may use it, never needs to."""
 
     step_ms: int = 0
@@ -39,8 +43,7 @@ class QueryHints:
     series_hash_label_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesRequest:
+class SeriesRequest(msgspec.Struct, frozen=True):
     """A select: ``[mint, maxt]`` ms, both inside. ``aggregates`` are ``model.resolution`` kinds; empty means raw.
 
     ``usage`` asks a fan-out for a StoreUsage of each of its stores; it is not sent to them.
@@ -65,8 +68,7 @@ class SeriesRequest:
     usage: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LabelNamesRequest:
+class LabelNamesRequest(msgspec.Struct, frozen=True):
     mint: int
     maxt: int
     matchers: tuple[Matcher, ...] = ()
@@ -76,8 +78,7 @@ class LabelNamesRequest:
     limit: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LabelValuesRequest:
+class LabelValuesRequest(msgspec.Struct, frozen=True):
     label: str
     mint: int
     maxt: int

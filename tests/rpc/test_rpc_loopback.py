@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from pythanos._wire import decode_series, encode_series
@@ -171,7 +171,7 @@ def test_a_request_arrives_with_every_field(store, remote):
     values = LabelValuesRequest("l", 1, 2, REQUEST.matchers, PartialResponse.WARN, ("r",), REQUEST.block_matchers, 4)
     assert remote.label_names(ctx(), names) == LabelsAnswer(("a", "b"), ("careful",))
     assert remote.label_values(ctx(), values) == LabelsAnswer(("v",))
-    assert store.asked == [replace(REQUEST, response_batch_size=BATCH_SERIES), names, values]
+    assert store.asked == [structs.replace(REQUEST, response_batch_size=BATCH_SERIES), names, values]
 
 
 def test_warnings_and_hints_travel_beside_the_series(store, remote):

@@ -34,6 +34,8 @@ class Parts:
 
     @property
     def bytes(self) -> int:
+        if len(self.start) == 1:
+            return int(self.end[0] - self.start[0])
         return int((self.end - self.start).sum())
 
 

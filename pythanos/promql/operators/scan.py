@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from msgspec import structs
 
 from pythanos import _scan, _windows
 from pythanos._dedup import SeriesDecoder
@@ -209,7 +210,9 @@ def select_hints(node: Select, data: Steps, window_ms: int, range_ms: int) -> Se
 
 def beyond(hints: SelectHints, after_ms: int) -> SelectHints:
     """The hints, with as much behind the last step; those that ask for nothing stay so."""
-    return hints if hints.maxt < hints.mint else replace(hints, maxt=hints.maxt + after_ms)
+    if not after_ms or hints.maxt < hints.mint:
+        return hints
+    return structs.replace(hints, maxt=hints.maxt + after_ms)
 
 
 def open_selection(evaluation: Evaluation, node: Select, hints: SelectHints) -> Selection:
