@@ -120,7 +120,8 @@ static inline double pt_exp2(double x) {
         -2.77777777770155933842e-03, 1.66666666666666657415e-01
     );
     const double c = rest - square * even;
-    return pt_scale(1 - ((low - (rest * c) / (2 - c)) - high), whole);
+    const double value = 1 - ((low - (rest * c) / (2 - c)) - high);
+    return whole > -1022 && whole < 1023 ? value * pt_two_to(whole) : pt_scale(value, whole);
 }
 
 /* k ln 2 + log(1 + f), where s = f / (2 + f), `series` its power series, `low` the lower part of k ln 2. */
@@ -129,18 +130,11 @@ static inline double pt_log_sum(double k, double low, double f, double s, double
     return k * PT_LN2_HIGH - ((half_square - (s * (half_square + series) + low)) - f);
 }
 
-/* Of a subnormal number this is not the logarithm, but what Go's assembly says: that of a normal one with its digits. */
-static inline double pt_log(double x) {
-    const uint64_t bits = pt_bits(x);
-    if (x == 0) return -INFINITY;
-    if (bits >> 63) return NAN;
-    if (!isfinite(x)) return x;
-    double fraction = pt_of_bits((bits & PT_MANTISSA) | 0x3FEULL << 52), k = (double)((int64_t)(bits >> 52) - 1022);
-    if (fraction <= 7.07106781186547524401e-01) {
-        fraction *= 2;
-        k -= 1;
-    }
-    const double f = fraction - 1, s = f / (2 + f), s2 = s * s, s4 = s2 * s2;
+/* log of a fraction in [0.5, 1) times 2^k. */
+static inline double pt_log_of(double fraction, double k) {
+    const double lower_half = fraction <= 7.07106781186547524401e-01 ? 1.0 : 0.0; /* without a branch: it is a coin toss */
+    k -= lower_half;
+    const double f = fraction * (1 + lower_half) - 1, s = f / (2 + f), s2 = s * s, s4 = s2 * s2;
     const double odd = PT_POLYNOMIAL(
         s4, 1.479819860511658591e-01, 1.818357216161805012e-01, 2.857142874366239149e-01, 6.666666666666735130e-01
     );
@@ -149,14 +143,23 @@ static inline double pt_log(double x) {
     return pt_log_sum(k, k * PT_LN2_LOW, f, s, s2 * odd + s4 * even);
 }
 
+/* Of a subnormal number this is not the logarithm, but what Go's assembly says: that of a normal one with its digits. */
+static inline double pt_log(double x) {
+    const uint64_t bits = pt_bits(x);
+    if (x == 0) return -INFINITY;
+    if (bits >> 63) return NAN;
+    if (!isfinite(x)) return x;
+    return pt_log_of(pt_of_bits((bits & PT_MANTISSA) | 0x3FEULL << 52), (double)((int64_t)(bits >> 52) - 1022));
+}
+
 static inline double pt_log10(double x) { return pt_log(x) * 0.43429448190325182765; }
 
 static inline double pt_log2(double x) {
     int64_t exponent;
-    if (x == 0 || !isfinite(x)) return pt_log(x);
+    if (!(x > 0) || !isfinite(x)) return pt_log(x);
     const double fraction = pt_split(x, &exponent);
     if (fraction == 0.5) return (double)(exponent - 1);
-    return pt_log(fraction) * 1.4426950408889634074 + (double)exponent;
+    return pt_log_of(fraction, 0) * 1.4426950408889634074 + (double)exponent;
 }
 
 /* log1p once 1 + x = 2^k (1 + f), with `lost` for what the rounding of 1 + x cost; `tiny` where |f| is below 2^-20. */

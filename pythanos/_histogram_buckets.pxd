@@ -1,8 +1,9 @@
 # The buckets of a native histogram from the lowest to the highest: negative, zero, positive, with their limits.
 
-from libc.math cimport fabs, log2
+from libc.math cimport fabs
 from libc.stdint cimport int32_t, int64_t
 
+from pythanos._gomath cimport log2
 from pythanos._histogram_value cimport View, exponential_bound, is_custom
 
 cdef extern from "math.h" nogil:

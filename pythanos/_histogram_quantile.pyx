@@ -7,9 +7,10 @@ Prometheus 3.14, ``promql/quantile.go`` (HistogramQuantile, HistogramFraction) a
 
 import numpy as np
 
-from libc.math cimport INFINITY, NAN, exp2, fabs, isinf, isnan, log2, sqrt
+from libc.math cimport INFINITY, NAN, fabs, isinf, isnan, sqrt
 from libc.stdint cimport int64_t, uint8_t
 
+from pythanos._gomath cimport exp2, log2
 from pythanos._histogram_buckets cimport Bucket, bucket_at, bucket_total, count_at, fraction_below
 from pythanos._histogram_columns cimport HistogramReader, view_at
 from pythanos._histogram_value cimport View, is_custom, kahan
