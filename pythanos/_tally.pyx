@@ -70,3 +70,9 @@ cdef class Tally:
                 high = middle
         self.counts[low] += 1
         self.sum += value
+
+
+def observe_counts(list tallies, dict counts):
+    """Observes in each tally of (name, tally) what ``counts`` has under the name, 0 where it has none."""
+    for name, tally in tallies:
+        (<Tally?> tally)._add(counts.get(name, 0))

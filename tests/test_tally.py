@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from pythanos._tally import Tally, observe_counts
 from pythanos.tally import TallyCounter, TallyGauge, TallyHistogram
 
 BUCKETS = (0.5, 1, 32)
@@ -84,6 +85,15 @@ def test_a_gauge_is_set():
     gauge.labels("a").set(2.5)
     gauge.labels("a").inc(0.5)
     assert registry.get_sample_value("level", {"kind": "a"}) == 3
+
+
+def test_many_tallies_take_their_counts_by_name():
+    """Each has one value more; one whose name is not among the counts has a zero."""
+    tallies = [(name, Tally(BUCKETS)) for name in "abc"]
+    observe_counts(tallies, {"a": 0.75, "c": 100, "d": 1})
+    assert [tally.taken() for _, tally in tallies] == [([0, 1, 0, 0], 0.75), ([1, 0, 0, 0], 0), ([0, 0, 0, 1], 100)]
+    with pytest.raises(TypeError):
+        observe_counts([("a", None)], {})
 
 
 def test_threads_lose_no_change():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from pythanos._tally import Tally
+from pythanos._tally import Tally, observe_counts
 from pythanos.context import DEFAULT_TENANT
 from pythanos.gateway.query_stats import DATA_TYPES, QueryStats
 from pythanos.tally import TallyCounter, TallyHistogram
@@ -227,8 +227,7 @@ class SelectMetrics:
         if tallies is None:
             tallies = [(name, family.labels(kind, tenant)) for name, kind, family in self._by_kind]
             tallies = self._of_tenant.setdefault(tenant, tallies)
-        for name, tally in tallies:
-            tally.observe(counts.get(name, 0))
+        observe_counts(tallies, counts)
         self.result_series.labels(tenant).observe(counts.get("merged_series_count", 0))
         postings = counts.get("postings_fetched_size_sum", 0) + counts.get("postings_touched_size_sum", 0)
         self.postings_bytes.labels(tenant).observe(postings)

@@ -63,7 +63,7 @@ class QueryStats:
         with self._lock:
             return self._counts.get(name, 0)
 
-    def counts(self) -> Mapping[str, float]:
+    def counts(self) -> dict[str, float]:
         """All counts so far that are not zero, by name."""
         with self._lock:
             return dict(self._counts)
