@@ -7,8 +7,8 @@ from libc.stdint cimport uint8_t
 
 from pythanos._histogram_add cimport INCOMPATIBLE, NO_MEMORY, RECONCILED, RESET_COLLISION, add_value
 from pythanos._histogram_value cimport (
-    COUNTER_RESET, NOT_COUNTER_RESET, Value, View, copy_value, divide, multiply, overflows, release_value, set_value,
-    settle, view_of,
+    COUNTER_RESET, NOT_COUNTER_RESET, Value, View, copy_value, divide, is_finite, multiply, overflows, release_value,
+    set_value, settle, view_of,
 )
 
 cdef enum:
@@ -90,6 +90,11 @@ cdef inline bint add_mean(Running* r, const View* v, Value* spare, Value* trial)
     multiply(&r.value, (r.count - 1) / r.count)
     part = view_of(trial)
     return take_flags(r, add_value(&r.value, &part, False, True, spare))
+
+
+cdef inline bint is_settled(const Running* r) noexcept nogil:
+    """Whether no sum on the way to this one can have overflowed, so that ``add_mean`` would have gone the same way."""
+    return r.flags & INCOMPATIBLE or not r.flags & RECONCILED and is_finite(&r.value)
 
 
 cdef inline void finish_running(Running* r, bint mean) noexcept nogil:

@@ -85,4 +85,5 @@ cdef void compact_value(Value* h) noexcept nogil
 cdef void multiply(Value* h, double factor) noexcept nogil
 cdef void divide(Value* h, double divisor) noexcept nogil
 cdef bint overflows(const Value* h) noexcept nogil
+cdef bint is_finite(const Value* h) noexcept nogil
 cdef bint same_bounds(int64_t n, const double* a, int64_t m, const double* b) noexcept nogil

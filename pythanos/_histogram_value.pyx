@@ -3,7 +3,7 @@
 Semantics: Prometheus 3.14, ``model/histogram/float_histogram.go`` (Mul, Div, Compact, CopyToSchema, HasOverflow).
 """
 
-from libc.math cimport INFINITY, fabs, isinf
+from libc.math cimport INFINITY, fabs, isfinite, isinf
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
@@ -217,6 +217,24 @@ cdef bint overflows(const Value* h) noexcept nogil:
         _has_inf(h.positive.count, h.positive.size)
         or _has_inf(h.negative.count, h.negative.size)
         or _has_inf(h.bounds, h.bound_count)
+    )
+
+
+cdef bint _all_finite(const double* x, int64_t n) noexcept nogil:
+    cdef int64_t i
+    cdef bint bad = False
+    for i in range(n):
+        bad |= not fabs(x[i]) < INFINITY
+    return not bad
+
+
+cdef bint is_finite(const Value* h) noexcept nogil:
+    """Whether no count, nor the sum, nor a bound is infinite or no number."""
+    return (
+        isfinite(h.zero_count) and isfinite(h.count) and isfinite(h.sum)
+        and _all_finite(h.positive.count, h.positive.size)
+        and _all_finite(h.negative.count, h.negative.size)
+        and _all_finite(h.bounds, h.bound_count)
     )
 
 

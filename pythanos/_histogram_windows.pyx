@@ -16,7 +16,7 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from pythanos._histogram_accumulate cimport (
-    add_mean, add_sum, clear_running, finish_running, release_running, result_flags,
+    add_mean, add_sum, clear_running, finish_running, is_settled, release_running, result_flags,
 )
 from pythanos._histogram_add cimport INCOMPATIBLE, RECONCILED, RESET_COLLISION
 from pythanos._histogram_columns cimport HistogramReader, columns_of, put_growth, put_value, release_sink
@@ -29,6 +29,7 @@ from pythanos._histogram_series cimport (
     Floats, Window, check_columns, find_changes, load_floats, load_histograms, longest_series, move_behind,
     series_scratch, transitions,
 )
+from pythanos._histogram_totals cimport Totals, add_totals, find_totals, has_totals, release_totals
 from pythanos._histogram_value cimport View, release_value
 from pythanos._looks cimport Looks, spend
 from pythanos._window_leaves cimport Windows, absent_value, range_seconds
@@ -73,11 +74,10 @@ cdef int _difference(const Floats* f, Train* h, const Window* w, bint rate, Work
     return last_difference(h, w.hhi - 1, rate, work)
 
 
-cdef int _total(Train* h, const Window* w, bint mean, Work* work) noexcept nogil:
-    """sum_over_time or avg_over_time."""
+cdef bint _add_up(const Train* h, const Window* w, bint mean, Work* work) noexcept nogil:
+    """The running sum or mean of a window; False where memory is short."""
     cdef int64_t j
     cdef View v
-    cdef uint8_t flags
     clear_running(&work.running)
     for j in range(w.hlo, w.hhi):
         v = member(h, j)
@@ -85,6 +85,23 @@ cdef int _total(Train* h, const Window* w, bint mean, Work* work) noexcept nogil
             add_mean(&work.running, &v, &work.spare, &work.trial) if mean
             else add_sum(&work.running, &v, &work.spare)
         ):
+            return False
+    return True
+
+
+cdef int _total(const Train* h, const Totals* totals, const Window* w, bint mean, Work* work) noexcept nogil:
+    """sum_over_time or avg_over_time."""
+    cdef uint8_t flags
+    cdef int found = 0
+    if has_totals(totals, w.hlo, w.hhi):
+        found = add_totals(h, totals, w.hlo, w.hhi, mean, &work.running, &work.spare)
+    if found < 0:
+        return LACKS_MEMORY
+    if found == 0:
+        if not _add_up(h, w, False, work):
+            return LACKS_MEMORY
+        # What has overflowed stays so; as long as nothing has, a mean is the sum divided.
+        if mean and not is_settled(&work.running) and not _add_up(h, w, True, work):
             return LACKS_MEMORY
     flags = result_flags(&work.running)
     if flags & INCOMPATIBLE:
@@ -94,7 +111,8 @@ cdef int _total(Train* h, const Window* w, bint mean, Work* work) noexcept nogil
         work.said |= SAID_RECONCILED_AGG
     if flags & RESET_COLLISION:
         work.said |= SAID_COLLISION
-    finish_running(&work.running, mean)
+    if found == 0:
+        finish_running(&work.running, mean)
     return GIVES_VALUE
 
 
@@ -113,7 +131,8 @@ cdef bint _take_plain(Train* h, const Window* w, double seconds, Work* work, con
 
 
 cdef bint _answer(
-    int function, const Floats* f, Train* h, const Window* w, double seconds, Work* work, const Results* to
+    int function, const Floats* f, Train* h, const Totals* totals, const Window* w, double seconds, Work* work,
+    const Results* to,
 ) noexcept nogil:
     """The result of a window that holds histograms; False where memory is short."""
     cdef double* value = to.value
@@ -147,7 +166,7 @@ cdef bint _answer(
         value[0] = absent_value()
         work.said |= SAID_MIXED
     elif function == SUM or function == AVG:
-        found = _total(h, w, function == AVG, work)
+        found = _total(h, totals, w, function == AVG, work)
     elif function != DELTA and is_plain(h, w.hlo, w.hhi):
         return _take_plain(h, w, seconds if function == RATE else 0, work, to)
     else:
@@ -183,17 +202,17 @@ cdef void _grow(
         end += windows.end_step
 
 
-cdef int64_t _effort(int function, const Train* h, const Window* w) noexcept nogil:
+cdef int64_t _effort(int function, const Train* h, const Totals* totals, const Window* w) noexcept nogil:
     """About how many buckets or samples the answer to a window looks at."""
     cdef int64_t row = h.row[w.hhi - 1], buckets = h.rows.bucket_start[row + 1] - h.rows.bucket_start[row] + 16
-    if function == SUM or function == AVG:
+    if (function == SUM or function == AVG) and not has_totals(totals, w.hlo, w.hhi):
         return (w.hhi - w.hlo) * buckets
     return w.hhi - w.hlo + w.fhi - w.flo + 4 * buckets
 
 
 cdef int _series(
-    int function, const Floats* f, Train* h, const Windows* windows, Work* work, Looks* looks, Results to,
-    int64_t* scanned, int64_t* read,
+    int function, const Floats* f, Train* h, Totals* totals, const Windows* windows, Work* work, Looks* looks,
+    Results to, int64_t* scanned, int64_t* read,
 ) except -1 nogil:
     """One row of results; 0 where memory is short. `scanned` and `read` count the samples that histograms are worth."""
     cdef Window w
@@ -203,6 +222,9 @@ cdef int _series(
     spend(looks, h.size + h.rows.bucket_start[h.row[h.size - 1] + 1] - h.rows.bucket_start[h.row[0]] + windows.steps)
     if function == CHANGES:
         find_changes(h)
+    elif function == SUM or function == AVG:
+        if not find_totals(h, totals):
+            return 0
     elif function in (RATE, INCREASE, IRATE, RESETS):
         find_resets(h)
         if to.base != NULL and f.size == 0 and h.since[h.size - 1] == 0 and function in (RATE, INCREASE):
@@ -219,9 +241,9 @@ cdef int _series(
             scanned[0] += h.worth[w.hhi] - h.worth[w.hlo]
             read[0] += h.worth[w.hhi] - h.worth[max(w.hlo, seen)]
             seen = max(seen, w.hhi)
-            spend(looks, _effort(function, h, &w))
+            spend(looks, _effort(function, h, totals, &w))
             work.said = 0
-            if not _answer(function, f, h, &w, seconds, work, &to):
+            if not _answer(function, f, h, totals, &w, seconds, work, &to):
                 return False
             to.said[0] = work.said
         to.value += 1
@@ -285,6 +307,7 @@ def histogram_rows(
     cdef int64_t i, n = start.shape[0] - 1, scanned = 0, read = 0
     cdef Floats f
     cdef Train h
+    cdef Totals totals
     cdef Work work
     cdef Windows w
     cdef Looks looks
@@ -303,6 +326,7 @@ def histogram_rows(
         return rows, columns, marks, 0, 0
     memset(&work, 0, sizeof(work))
     memset(&to, 0, sizeof(to))
+    memset(&totals, 0, sizeof(totals))
     to.made = reader.rows.size if growing else 0
     looks.check, looks.done = NULL if check is None else <void*>check, 0
     h.rows = &reader.rows
@@ -320,7 +344,7 @@ def histogram_rows(
                 to.value, to.row, to.said = &out[i, 0], &found[i, 0], &said[i, 0]
                 if growing:
                     to.base, to.factor = &base[i, 0], &factor[i, 0]
-                good = _series(function, &f, &h, &w, &work, &looks, to, &scanned, &read)
+                good = _series(function, &f, &h, &totals, &w, &work, &looks, to, &scanned, &read)
                 if not good:
                     break
         if not good:
@@ -330,4 +354,5 @@ def histogram_rows(
     finally:
         free(block)
         _release(&work)
+        release_totals(&totals)
     return rows, made, marks, scanned, read
