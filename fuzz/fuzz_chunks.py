@@ -11,9 +11,16 @@ import mutation
 import numpy as np
 
 from pythanos._chunks import decode_chunks, encode_floats, encode_histograms, join_aggregates, split_aggregates
+from pythanos._histogram_math import supported
+from pythanos._histogram_rows import sample_sizes
+from pythanos._histogram_windows import histogram_rows
+from pythanos._labels import labels_from_dicts
 from pythanos._segments import locate_chunks, scan_chunks
+from pythanos._windows import Function
 from pythanos.errors import CorruptData
 from pythanos.model.chunks import AGGREGATE, XOR, XOR2
+from pythanos.model.histogram import HistogramColumns
+from pythanos.model.series import ABSENT, SampleBatch
 from pythanos.tsdb.chunk_files import Segment
 
 CORPUS = Path(__file__).parent / "corpus" / "chunks"
@@ -53,6 +60,7 @@ def fuzz_chunk(body: bytes, encoding: int) -> None:
         return
     columns = decoded.histograms
     assert columns is not None
+    fuzz_windows(supported(columns), body)
     try:
         arena, offset, length, _ = encode_histograms(columns, [encoding])
     except ValueError:
@@ -61,6 +69,35 @@ def fuzz_chunk(body: bytes, encoding: int) -> None:
     for name in ("timestamps", "count", "zero_count", "sum", "buckets", "bucket_start", "start_timestamps"):
         one, two = getattr(columns, name), getattr(again_columns, name)
         assert (one is None and two is None) or one.tobytes() == two.tobytes(), f"{name} changed by a round trip"
+
+
+def fuzz_windows(columns: HistogramColumns, body: bytes) -> None:
+    """Windows over what was decoded, of the function and the lengths that the bytes say."""
+    if not len(columns):
+        return
+    function = Function(list(Function)[body[-1] % len(Function)])
+    nothing = np.zeros(0, np.int64)
+    floats = SampleBatch(labels_from_dicts([{}]), np.zeros(2, np.int64), nothing, np.zeros(0))
+    shape = (1, 1 + body[-1] % 5)
+    growing = len(body) % 2 and function in (Function.RATE, Function.INCREASE)
+    step = int(np.ptp(columns.timestamps.astype(np.float64)) // shape[1]) % (1 << 40) + 1
+    row, made, _, _, _ = histogram_rows(
+        function,
+        floats,
+        columns,
+        np.array([0, len(columns)]),
+        columns.timestamps,
+        np.arange(len(columns)),
+        np.full(shape, ABSENT),
+        first_end=int(columns.timestamps[0]) % (1 << 60) + step,
+        end_step=step,
+        range_ms=step * (1 + len(body) % 3),
+        sizes=sample_sizes(columns),
+        base=np.full(shape, -1, np.int64) if growing else None,
+        factor=np.empty(shape) if growing else None,
+        check=lambda: None,
+    )
+    assert (row >= -1).all() and (row < len(made) + (len(columns) if growing else 0)).all(), "a row that is not there"
 
 
 def fuzz_aggregates(body: bytes) -> None:
