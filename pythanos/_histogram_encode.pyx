@@ -346,5 +346,5 @@ cdef HistogramTable _fill(Source* s, columns):
         s.integer = <const uint8_t*>held.keep(integers.integer, np.bool_, rows)
         s.exact_count = <const uint64_t*>held.keep(integers.count, np.uint64, rows)
         s.exact_zero_count = <const uint64_t*>held.keep(integers.zero_count, np.uint64, rows)
-        s.exact_buckets = <const int64_t*>held.keep(integers.buckets, np.int64, 0)
+        s.exact_buckets = <const int64_t*>held.keep(integers.buckets, np.int64, s.rows.bucket_start[rows])
     return held

@@ -168,6 +168,8 @@ def take_histograms(columns, const int64_t[::1] rows, start, const double[::1] d
     if dividing or k != len(columns) or (k and (rows[0] != 0 or _run(rows, 0) != k)):
         taken = take_rows(columns, rows)
     hint = np.array(taken.reset_hint, np.uint8)
+    if len(hint) != k:
+        raise ValueError("columns of different lengths")
     _forget(rows, starts, hint)
     if dividing:
         _divide(divisor, taken.count, taken.zero_count, taken.sum, taken.bucket_start, taken.buckets)

@@ -144,11 +144,13 @@ def test_histogram_encoder_checks_its_columns() -> None:
     stale = columns.sum.copy()
     stale.view(np.uint64)[3] = reference.STALE
     mixed = dataclasses.replace(columns.integers, integer=np.arange(rows) > 3)
+    short = dataclasses.replace(columns.integers, buckets=columns.integers.buckets[:-1])
     for change in (
         {"start": np.array([0, rows])},
         {"start": np.array([0, rows - 1])},
         {"sum": stale},
         {"integers": mixed},
+        {"integers": short},
         {"layout": columns.layout + 1},
         {"bucket_start": columns.bucket_start[::-1]},
         {"buckets": columns.buckets[:-1]},

@@ -71,6 +71,8 @@ def test_what_does_not_fit_is_refused() -> None:
         take_rows(replace(columns, bucket_start=np.array([0, 2])), np.array([0]))
     with pytest.raises(ValueError, match="different lengths"):
         take_rows(replace(columns, count=np.zeros(2)), np.array([0]))
+    with pytest.raises(ValueError, match="different lengths"):
+        take_histograms(replace(columns, reset_hint=np.zeros(0, np.uint8)), np.array([0]), np.array([0, 1]))
     for start in ([0, 2], [1, 1], [0, 2, 1], []):
         with pytest.raises(ValueError, match="does not fit"):
             take_histograms(columns, np.array([0]), np.array(start, np.int64))
