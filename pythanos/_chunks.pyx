@@ -44,12 +44,24 @@ cdef extern from *:
     """
     bint PYTHANOS_HAS_BMI2() noexcept nogil
 
-# Chosen once, when this module is imported: the same source twice, in instructions that every processor has or not.
-cdef XorDecoder xor_decoder = decode_xor
-cdef Xor2Decoder xor2_decoder = decode_xor2
+# The same source twice, in instructions that every processor has or not.
+cdef XorDecoder xor_decoder
+cdef Xor2Decoder xor2_decoder
 if PYTHANOS_HAS_BMI2():
     from pythanos._xor_bmi2 import addresses
-    xor_decoder, xor2_decoder = <XorDecoder><size_t>addresses()[0], <Xor2Decoder><size_t>addresses()[1]
+else:
+    addresses = None
+
+
+def limit_instructions(bint plain):
+    """Uses only instructions of every processor from now on (False: those of this one), so that tests can compare."""
+    global xor_decoder, xor2_decoder
+    xor_decoder, xor2_decoder = decode_xor, decode_xor2
+    if addresses is not None and not plain:
+        xor_decoder, xor2_decoder = <XorDecoder><size_t>addresses()[0], <Xor2Decoder><size_t>addresses()[1]
+
+
+limit_instructions(False)
 
 
 cdef int64_t count_float_chunk(const uint8_t* data, uint64_t length, uint8_t encoding) noexcept nogil:

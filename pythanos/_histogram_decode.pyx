@@ -36,21 +36,40 @@ ctypedef int64_t (*FloatDecoder)(
 cdef extern from *:
     """
     #if defined(__x86_64__)
-    #define PYTHANOS_HAS_BMI2_AND_AVX2() (__builtin_cpu_supports("bmi2") && __builtin_cpu_supports("avx2"))
+    #include <cpuid.h>
+    /* All that _histogram_bmi2 is compiled for; older compilers have no name for lzcnt, which is taken for another
+     * instruction where it is not known. */
+    static int pythanos_has_bmi2(void) {
+        unsigned a, b, c, d;
+        return __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("avx2") &&
+            __get_cpuid(0x80000001, &a, &b, &c, &d) && (c >> 5 & 1);
+    }
     #else
-    #define PYTHANOS_HAS_BMI2_AND_AVX2() 0
+    static int pythanos_has_bmi2(void) { return 0; }
     #endif
     """
-    bint PYTHANOS_HAS_BMI2_AND_AVX2() noexcept nogil
+    bint has_bmi2 "pythanos_has_bmi2"() noexcept nogil
 
 make_runs()
 
-# Chosen once, when this module is imported: the same source twice, in instructions that every processor has or not.
-cdef IntegerDecoder integer_decoder = decode_integers
-cdef FloatDecoder float_decoder = decode_floats
-if PYTHANOS_HAS_BMI2_AND_AVX2():
+# The same source twice, in instructions that every processor has or not.
+cdef IntegerDecoder integer_decoder
+cdef FloatDecoder float_decoder
+if has_bmi2():
     from pythanos._histogram_bmi2 import addresses
-    integer_decoder, float_decoder = <IntegerDecoder><size_t>addresses()[0], <FloatDecoder><size_t>addresses()[1]
+else:
+    addresses = None
+
+
+def limit_instructions(bint plain):
+    """Uses only instructions of every processor from now on (False: those of this one), so that tests can compare."""
+    global integer_decoder, float_decoder
+    integer_decoder, float_decoder = decode_integers, decode_floats
+    if addresses is not None and not plain:
+        integer_decoder, float_decoder = <IntegerDecoder><size_t>addresses()[0], <FloatDecoder><size_t>addresses()[1]
+
+
+limit_instructions(False)
 
 
 cdef inline bint with_starts(uint8_t encoding) noexcept nogil:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pythanos import _chunks, _histogram_decode
 from pythanos._chunks import decode_chunks, encode_floats, encode_histograms, join_aggregates, split_aggregates
 from pythanos.errors import CorruptData
 from pythanos.model.chunks import AGGREGATE, FLOAT_HISTOGRAM, FLOAT_HISTOGRAM_ST, HISTOGRAM, HISTOGRAM_ST, XOR, XOR2
@@ -22,6 +24,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 import chunk_reference as reference
 import histogram_reference as histograms
 from chunk_cases import CASES, FLOATS, HISTOGRAMS, case_name, decode, golden
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["plain", "widest"], autouse=True)
+def plain(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Everything with the instructions of every processor, and with those of this one."""
+    _chunks.limit_instructions(request.param)
+    _histogram_decode.limit_instructions(request.param)
+    yield request.param
+    _chunks.limit_instructions(False)
+    _histogram_decode.limit_instructions(False)
 
 
 def bits(values: np.ndarray) -> list[int]:
