@@ -52,4 +52,5 @@ cdef class SeriesDecoder:
 
     cdef object error(self)
 
-    cdef object take_histograms(self)
+    # Decodes the histograms, which the samples that `read` appends refer to; returns them, None where there are none.
+    cdef object decode_histograms(self)

@@ -80,7 +80,7 @@ cdef bint _decode(Job* job, int64_t row, Samples* to) noexcept nogil:
     cdef uint64_t length = source.length[row], at = 0
     cdef int64_t count, i
     if holds_histograms(source.encoding[row]):
-        return _take_histograms(job, row, to)
+        return _append_histograms(job, row, to)
     count = count_float_chunk(data, length, source.encoding[row])
     if count >= 0:
         if not room(to, count + 1):
@@ -100,7 +100,7 @@ cdef bint _decode(Job* job, int64_t row, Samples* to) noexcept nogil:
     return True
 
 
-cdef bint _take_histograms(Job* job, int64_t row, Samples* to) noexcept nogil:
+cdef bint _append_histograms(Job* job, int64_t row, Samples* to) noexcept nogil:
     cdef int64_t i, start = job.histogram_start[row], count = job.histogram_start[row + 1] - start
     if not room(to, count + 1):
         job.fault = FAULT_MEMORY
@@ -266,8 +266,7 @@ cdef class SeriesDecoder:
     cdef object error(self):
         return _error(self.job.fault, self.columns, self.job.fault_row, self.job.fault_at, self.file)
 
-    cdef object take_histograms(self):
-        """Decodes the histograms, which `read` refers to from then on; returns them, None where there are none."""
+    cdef object decode_histograms(self):
         if self.floats_only:
             return None
         histograms = _histograms(
@@ -293,7 +292,7 @@ cdef class SeriesDecoder:
         cdef bint fine
         start = np.zeros(n + 1, np.int64)
         cdef int64_t[::1] ends = start
-        histograms = self.take_histograms()
+        histograms = self.decode_histograms()
         memset(&out, 0, sizeof(Samples))
         self.job.uncut = False
         self.shape(&out)

@@ -18,7 +18,7 @@ import numpy as np
 from pythanos._arena cimport Growing, append, release, reserve
 from pythanos._hash cimport crc32c
 from pythanos._histogram_table cimport HistogramTable, Table
-from pythanos._label_rows cimport LabelRows
+from pythanos._label_rows cimport LabelRows, put_varint, varint_size
 
 cdef enum:
     # Bytes of a padded length, and of what stands before a frame at most: a varint of 64 bits and the checksum.
@@ -37,23 +37,6 @@ cdef struct Chunks:
     const int64_t* offset
     const int32_t* length
     const uint8_t* arena
-
-
-cdef inline uint8_t* put_varint(uint8_t* out, uint64_t value) noexcept nogil:
-    while value >= 0x80:
-        out[0] = <uint8_t>(value | 0x80)
-        out += 1
-        value >>= 7
-    out[0] = <uint8_t>value
-    return out + 1
-
-
-cdef inline int varint_size(uint64_t value) noexcept nogil:
-    cdef int size = 1
-    while value >= 0x80:
-        value >>= 7
-        size += 1
-    return size
 
 
 cdef inline void put_length(uint8_t* out, uint64_t value) noexcept nogil:
