@@ -313,6 +313,61 @@ def test_extrapolation_follows_prometheus_across_all_distances_to_the_edges(
         assert same(REFERENCE[function](window), out[0, k]), (k, window)
 
 
+# Where a first value comes from: any number at all, or just as much of the increase as a counter had before the window
+# if it began at zero there, give or take little.
+EXTREMES = st.sampled_from(
+    [0.0, -0.0, 5e-324, 1e-310, 2.3e-308, 1e-300, 1e-281, 1e-280, 1.1e-280, 1e-100, 1.0, 3.0, 1e15, 8.9e307, 1.79e308,
+     math.inf, -math.inf, math.nan, -1.0, -5e-324, -1e308]
+)  # fmt: skip
+NEARLY_ONE = st.sampled_from([1.0, math.nextafter(1, 0), math.nextafter(1, 2), 0.9999, 1.0001, 1.00011, 0.5])
+
+
+@st.composite
+def edges(draw: st.DrawFn) -> tuple:
+    """One series whose first window lies near what rate() decides by: 1.1 intervals to an edge, a counter's zero."""
+    range_ms = draw(st.sampled_from([4, 1000, 60_000, 300_300, 10**9, 4 * 10**15]))
+    count = draw(st.integers(2, 5))
+    gap = max(1, range_ms * draw(st.sampled_from([300, 500, 900, 909, 1000, 1100])) // 1000 // count)
+    before = max(1, gap * draw(st.sampled_from([1, 500, 1000, 1099, 1100, 1101])) // 1000 + draw(st.integers(-1, 1)))
+    times = before - range_ms + gap * np.arange(count)
+    times = times[times <= 0] if (times <= 0).sum() > 1 else np.array([1 - range_ms, 2 - range_ms])
+    if draw(st.booleans()):
+        return times, [draw(EXTREMES) for _ in times], range_ms
+    increase = draw(st.one_of(st.floats(min_value=5e-324, max_value=1e308), st.floats(1e-3, 1e3)))
+    sampled, start = int(times[-1] - times[0]) / 1000, int(times[0] + range_ms) / 1000
+    if start >= 1.1 * sampled / (len(times) - 1):
+        start = sampled / (len(times) - 1) / 2
+    first = division(start, sampled) * increase * draw(NEARLY_ONE)
+    return times, [first] + [first + increase] * (len(times) - 1), range_ms
+
+
+@pytest.mark.parametrize("function", [Function.RATE, Function.INCREASE, Function.DELTA], ids=lambda f: f.name)
+@settings(max_examples=300, deadline=None)
+@given(case=edges(), steps=st.sampled_from([1, 8, 9]), step=st.sampled_from([1, 7, 1000]))
+def test_extrapolation_leaves_no_division_out_that_matters(
+    function: Function, case: tuple, steps: int, step: int
+) -> None:
+    """Denormal, huge and infinite counters, and edges cut or just not: the bits of the formula with every division."""
+    times, values, range_ms = case
+    start, columns = np.array([0, len(times)]), (times.astype(np.int64), np.array(values))
+    for lanes in (2, 4, 8):
+        out = np.empty((1, steps))
+        _windows.limit_lanes(lanes)
+        try:
+            _windows.range_rows(
+                function, start, *columns, out, first_end=0, end_step=step, range_ms=range_ms, eval_start=0,
+                eval_step=step,
+            )  # fmt: skip
+        finally:
+            _windows.limit_lanes(0)
+        for k in range(steps):
+            end = k * step
+            chosen = (times > end - range_ms) & (times <= end)
+            window = Window(times[chosen].tolist(), columns[1][chosen].tolist(), end, range_ms, end)
+            with np.errstate(all="ignore"):
+                assert same(REFERENCE[function](window), out[0, k]), (lanes, window, out[0, k])
+
+
 @settings(max_examples=60, deadline=None)
 @given(case=cases())
 def test_an_instant_lookup_takes_the_last_sample_within_the_lookback(case: tuple) -> None:
