@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 
 cdef enum:
     # Buckets or samples looked at between two looks: about 20 ms.
-    BETWEEN_LOOKS = 1 << 24
+    BETWEEN_LOOKS = 1 << 22
 
 # What was done since the last look. `check` is a callable that raises when the work is to end, borrowed, or NULL.
 cdef struct Looks:
