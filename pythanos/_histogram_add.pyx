@@ -4,6 +4,7 @@ Semantics: Prometheus 3.14, ``model/histogram/float_histogram.go`` (Add, Sub, Ka
 buckets and custom bounds), in its order of floating-point operations.
 """
 
+from libc.math cimport signbit
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memset
@@ -170,9 +171,14 @@ cdef bint _add_side(
             i += 1
         if lost != NULL:
             run = 1
-            kahan(b.count[j], &s.count[i], &s.lost[i])
-            if lost[j] != 0:
-                kahan(lost[j], &s.count[i], &s.lost[i])
+            if s.count[i] == 0 and s.lost[i] == 0 and signbit(s.count[i]):
+                # A bucket that was missing takes both as they are: where the remainder is half a unit of the last
+                # place, adding it could round the count up.
+                s.count[i], s.lost[i] = b.count[j], lost[j]
+            else:
+                kahan(b.count[j], &s.count[i], &s.lost[i])
+                if lost[j] != 0:
+                    kahan(lost[j], &s.count[i], &s.lost[i])
         else:
             run = _common_run(s, i, b, j)
             _add_run(s, i, b.count + j, run, subtract, compensated)

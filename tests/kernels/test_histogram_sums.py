@@ -69,6 +69,14 @@ def test_a_small_count_survives_large_ones() -> None:
     assert found is not None and found.count == 1.0 and found.positive == {1: 1.0}
 
 
+def test_what_merging_buckets_lost_goes_into_a_missing_bucket_as_it_is() -> None:
+    """Half a unit of the last place is not rounded into the count; the figures are of a query to Prometheus 3.14."""
+    fine = {-35: 0.005555555555555556, -34: 0.005555555555555556, -33: 0.004666666666666666, -32: 0.005555555555555556}
+    members = [Histogram(schema=1, positive={-7: 1.0}), Histogram(schema=3, positive=fine), Histogram(schema=3)]
+    found, _ = _summed(members, mean=True)
+    assert found is not None and found.positive[-8] == 0.0071111111111111115
+
+
 def test_a_mean_does_not_overflow() -> None:
     """Where the sum would, the mean is kept from there on."""
     members = [Histogram(count=1.5e308, sum=1.0, positive={1: 1.5e308})] * 4
