@@ -8,8 +8,6 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
-RELATIVE = 1e-12
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -42,9 +40,9 @@ def ask(url: str, path: str, parameters: dict[str, str], *, post: bool = False) 
             return Answer(error.code, {"text": text})
 
 
-def differences(theirs: Answer, ours: Answer, *, order: str = "", relative: float = RELATIVE) -> list[str]:
-    """Nothing where the answers are equal: status, error type, result type, series, times, and values to
-    ``relative``.
+def differences(theirs: Answer, ours: Answer, *, order: str = "", relative: float = 0.0) -> list[str]:
+    """Nothing where the answers are equal: status, error type, result type, series, times, and values: to the last
+    digit, or to ``relative``.
 
     ``order`` says by what the series are ordered: ``value``, ``metric``, or nothing that counts.
     """

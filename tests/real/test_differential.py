@@ -19,15 +19,20 @@ def order_of(expression: str) -> str:
     return "value" if expression.startswith(("sort(", "sort_desc(", "topk(", "bottomk(")) else ""
 
 
+def tolerance_of(expression: str) -> float:
+    """Sums of squares hang on the order of the series, which in a head is that of their creation."""
+    return 1e-12 if expression.startswith(("stddev", "stdvar")) and "_over_time" not in expression else 0.0
+
+
 @pytest.mark.parametrize("expression", expressions())
 def test_an_expression_has_the_same_values(both, expression):
-    """At two times and over hours, by GET and by POST."""
-    found = []
+    """At two times and over hours, by GET and by POST; to the last digit."""
+    found, relative = [], tolerance_of(expression)
     for time in INSTANTS:
         answers = both.ask("query", {"query": expression, "time": str(time)}, post=time == INSTANTS[0])
-        found += differences(*answers, order=order_of(expression))
+        found += differences(*answers, order=order_of(expression), relative=relative)
     if not expression.startswith('"'):
-        found += differences(*both.ask("query_range", {"query": expression, **RANGE}))
+        found += differences(*both.ask("query_range", {"query": expression, **RANGE}), relative=relative)
     if found and expression in EXCEPTIONS:
         pytest.xfail(EXCEPTIONS[expression])
     assert found == []

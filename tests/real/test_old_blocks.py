@@ -55,4 +55,5 @@ def test_graphs_are_the_same(old_and_ours, expression):
     window = {"start": f"{START + 600.25}", "end": str(END), "step": "60"}
     theirs, ours = both(old_and_ours, "query_range", {"query": expression, **window})
     assert theirs.size > 100
-    assert differences(theirs, ours) == []
+    # 2.42 adds up without compensation.
+    assert differences(theirs, ours, relative=1e-12 if "sum" in expression else 0.0) == []
