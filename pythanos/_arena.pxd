@@ -6,10 +6,8 @@
 # memory of a finished buffer.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memset
-
-from pythanos._hash cimport xxh64
 
 
 cdef struct Growing:

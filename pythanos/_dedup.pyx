@@ -51,7 +51,7 @@ from pythanos._chunks import decode_chunks
 from pythanos.errors import CorruptData
 from pythanos._histogram_take import take_histograms
 from pythanos.model.histogram import HistogramColumns
-from pythanos.model.resolution import COUNT, COUNTER, RAW, SUM
+from pythanos.model.resolution import RAW
 from pythanos.model.series import SampleBatch
 
 # How the replicas of a series are combined.

@@ -5,7 +5,7 @@ Rows that follow each other are copied at once, so what is cut out of series cos
 
 import numpy as np
 
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
 from pythanos._histogram_value cimport NOT_COUNTER_RESET, UNKNOWN_RESET

@@ -10,7 +10,7 @@ each byte (`_json_text.pxd`). The layout is that of Prometheus' web/api/v1/json_
 
 from cpython.ref cimport Py_DECREF, PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memcpy, memmove
+from libc.string cimport memmove
 
 import numpy as np
 

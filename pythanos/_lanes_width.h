@@ -1,7 +1,7 @@
 /* The loops of _lanes.h for vectors of PT_W doubles; included once per width, no guard.
  *
  * Kept to forms that gcc 12 turns into masked moves: a comparison is stored in a mask and used by one kind of select;
- * masks are never combined, selects are nested.
+ * selects are nested. Masks are combined where they are only to be asked whether any lane is set.
  */
 #define vec PT_NAME(pt_vec)
 #define mask PT_NAME(pt_mask)

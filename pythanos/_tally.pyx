@@ -41,7 +41,7 @@ cdef class Tally:
     cdef int64_t[::1] counts
     cdef double sum
 
-    def __init__(self, edges):
+    def __cinit__(self, edges):
         """``edges``: the upper edges of the buckets, rising, without +Inf."""
         self.edges = np.array(edges, np.float64)
         self.counts = np.zeros(len(edges) + 1, np.int64)
@@ -64,7 +64,8 @@ cdef class Tally:
         cdef Py_ssize_t low = 0, high = self.edges.shape[0], middle
         while low < high:
             middle = (low + high) // 2
-            if self.edges[middle] < value:
+            # Other than `<` this puts NaN above all edges, as Prometheus' clients do.
+            if not value <= self.edges[middle]:
                 low = middle + 1
             else:
                 high = middle
