@@ -29,6 +29,20 @@ def team(clock):
     return ThreadTeam("api", clock)
 
 
+@pytest.fixture
+def long_job(team):
+    """A job of the team that has begun; it ends when this is set."""
+    running, go = threading.Event(), threading.Event()
+
+    def job() -> None:
+        running.set()
+        go.wait(5)
+
+    team.run(job)
+    assert running.wait(5)
+    return go
+
+
 def test_small_jobs_take_turns_in_one_thread(team):
     """Jobs that come while another one runs are begun after it, in order, by the thread that did it."""
     held, done, seen = threading.Event(), threading.Semaphore(0), []
@@ -90,16 +104,9 @@ def test_only_the_job_whose_turn_it_is_gives_it_away(team):
     assert running == [0, 1, 2]
 
 
-def test_a_job_that_takes_longer_than_a_turn_is_left_alone(team, clock):
+def test_a_job_that_takes_longer_than_a_turn_is_left_alone(team, clock, long_job):
     """Jobs that wait behind a long one begin when its turn has passed, and not before."""
-    running, go, begun = threading.Event(), threading.Event(), threading.Event()
-
-    def long() -> None:
-        running.set()
-        go.wait(5)
-
-    team.run(long)
-    assert running.wait(5)
+    begun = threading.Event()
     assert team.run(begun.set)
     clock.now += TURN_SECONDS / 2
     assert team.hurry()
@@ -107,24 +114,17 @@ def test_a_job_that_takes_longer_than_a_turn_is_left_alone(team, clock):
     clock.now += 2 * TURN_SECONDS
     team.hurry()
     assert begun.wait(5)
-    go.set()
+    long_job.set()
     team.stop()
 
 
-def test_who_comes_after_a_long_job_began_does_not_wait(team, clock):
+def test_who_comes_after_a_long_job_began_does_not_wait(team, clock, long_job):
     """A job finds the turn free whose owner has had it for long."""
-    running, go, begun = threading.Event(), threading.Event(), threading.Event()
-
-    def long() -> None:
-        running.set()
-        go.wait(5)
-
-    team.run(long)
-    assert running.wait(5)
+    begun = threading.Event()
     clock.now += 2 * TURN_SECONDS
     team.run(begun.set)
     assert begun.wait(5)
-    go.set()
+    long_job.set()
     team.stop()
 
 
@@ -165,23 +165,16 @@ def test_a_job_that_gets_no_thread_is_refused(team, monkeypatch):
     assert ran == [2]
 
 
-def test_a_long_job_keeps_its_turn_where_no_thread_can_be_had(team, clock, monkeypatch):
+def test_a_long_job_keeps_its_turn_where_no_thread_can_be_had(team, clock, long_job, monkeypatch):
     """The jobs behind it wait until a thread can be started, or it is done; none is lost."""
-    running, go, begun = threading.Event(), threading.Event(), threading.Event()
-
-    def long() -> None:
-        running.set()
-        go.wait(5)
-
-    team.run(long)
-    assert running.wait(5)
+    begun = threading.Event()
     clock.now += 2 * TURN_SECONDS
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         assert team.run(begun.set)
     assert team.hurry() is True or begun.is_set()
     assert begun.wait(5)
-    go.set()
+    long_job.set()
     team.stop()
 
 
