@@ -43,7 +43,7 @@ def _spread_of_large_values(query: str, theirs: Answer, ours: Answer) -> bool:
 
 
 def _sums_in_any_order(query: str, theirs: Answer, ours: Answer) -> bool:
-    return bool(_ANY_ORDER.search(query)) and differences(theirs, ours, relative=1e-13) == []
+    return bool(_ANY_ORDER.search(query)) and differences(theirs, ours, relative=1e-12) == []
 
 
 def _uncompensated(query: str, theirs: Answer, ours: Answer) -> bool:
