@@ -1,6 +1,6 @@
 # The samples of one replica put in order: rising in time, inside the range, and as one counter.
 #
-# All of them work in place on the samples from `start` on, of which more may have been appended.
+# All of them work in place on the samples from `start` on; those before are of other series or chunks.
 
 from libc.stdint cimport INT64_MAX, int64_t
 
