@@ -103,7 +103,8 @@ def histogram_windows(
     """A range function over windows that may hold histograms.
 
     values: float64[n, steps], what the floats of ``samples`` gave; changed where histograms matter. Start timestamps of
-    ``samples`` are used if there are any. check: called every 20 ms or so, ends the work by raising. growing: rates and increases may come as a Growth.
+    ``samples`` are used if there are any. check: called every 20 ms or so, ends the work by raising. growing: rates and
+    increases may come as a Growth.
     """
     growth = None
     if growing and kernel in (Function.RATE, Function.INCREASE):
