@@ -74,7 +74,8 @@ cdef void _find_clear(const Rows* r, uint8_t[::1] clear) noexcept nogil:
     for i in range(clear.shape[0]):
         first, end, threshold = r.index_start[i], r.index_start[i + 1], r.zero_threshold[i]
         middle = first + r.positive[i]
-        clear[i] = first <= middle <= end and (
+        # Finer ones than PromQL knows have no bounds; their rows are reduced before anything is asked of them.
+        clear[i] = r.schema[i] <= 8 and first <= middle <= end and (
             r.schema[i] == CUSTOM or not threshold > 0 or (
                 (first == middle or exponential_bound(r.index[first], r.schema[i]) > threshold)
                 and (middle == end or exponential_bound(r.index[middle], r.schema[i]) > threshold)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pythanos import _labels
 from pythanos._extended import Function as Extended
 from pythanos._extended_histograms import extended_histogram_rows, smoothed_histogram_rows
+from pythanos._histogram_math import supported
 from pythanos._histogram_rows import sample_sizes
 from pythanos._histogram_windows import histogram_rows
 from pythanos._windows import Function
@@ -243,3 +244,14 @@ def test_whole_counts_take_as_long_whatever_the_length_of_windows() -> None:
         looks[fraction], check = looking(math.inf)
         windows(long_series(fraction), Function.AVG, 1_000, 1_500, 1_000 * SECOND, check=check)
     assert len(looks[0.7]) >= 3 and len(looks[1.0]) <= 1
+
+
+@pytest.mark.parametrize("schema", [9, 12, 52])
+def test_schemas_finer_than_promql_knows_are_reduced_whatever_their_zero_bucket(schema: int) -> None:
+    """A chunk may have them, of any zero threshold; there are no bounds of their buckets to compare it with."""
+    fine = Histogram(schema=8, count=6, sum=1, zero_threshold=1e-3, positive={-2: 2, 3: 4})
+    columns = to_columns([[(0, fine, fine.hint, 0)]])
+    columns.layouts.schema[:] = schema
+    (found,) = histograms_of(supported(columns))
+    assert (found.schema, found.count, found.zero_threshold) == (8, 6, 1e-3)
+    assert sum(found.positive.values()) == 6
