@@ -78,9 +78,10 @@ static const double PYTHANOS_BOUNDS[256] = {
     0x1.fa7c1819e90d6p-1, 0x1.fbdba3692d512p-1, 0x1.fd3c22b8f71eep-1, 0x1.fe9d96b2a23d6p-1,
 };
 
-/* The upper bound of bucket i, for -4 <= schema <= 8. The last bucket below the one for infinities ends at the
- * largest finite number, which is no power of two. */
+/* The upper bound of bucket i, for -4 <= schema <= 8; NaN for any other schema, which a chunk may claim. The last bucket
+ * below the one for infinities ends at the largest finite number, which is no power of two. */
 static inline double pythanos_exponential_bound(int32_t i, int32_t schema) {
+    if (schema < -4 || schema > 8) return NAN;
     if (schema < 0) {
         int64_t exponent = (int64_t)i * ((int64_t)1 << -schema);
         if (exponent == 1024) return DBL_MAX;

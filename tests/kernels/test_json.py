@@ -360,4 +360,10 @@ def test_bucket_bounds():
     assert _json.exponential_bound(-3, 2) == 0.5946035575013605
     assert _json.exponential_bound(2, -2) == 256
     assert _json.exponential_bound(1024, 0) == _json.exponential_bound(256, -2) == 1.7976931348623157e308
+
+
+@pytest.mark.parametrize("schema", [-(2**31), -53, -5, 9, 52, 2**31 - 1])
+def test_a_schema_that_promql_does_not_know_has_no_bounds(schema):
+    """A chunk may claim any: nothing is looked up for it."""
+    assert math.isnan(_json.exponential_bound(7, schema))
     assert math.isinf(_json.exponential_bound(1025, 0)) and _json.exponential_bound(-2000, 0) == 0
