@@ -20,6 +20,7 @@ from pythanos._chunk_faults cimport (
     FLOAT_HISTOGRAM, FLOAT_HISTOGRAM_ST, HISTOGRAM, HISTOGRAM_ST, XOR, XOR2, chunk_fault,
 )
 from pythanos._cursor cimport Cursor, cursor, offset as cursor_offset, read_uvarint, take
+from pythanos._instructions cimport has_bmi2
 from pythanos._xor_decode cimport decode_xor, decode_xor2
 from pythanos._xor_encode cimport CHUNK_ROOM, SAMPLE_ROOM, encode_xor, encode_xor2
 
@@ -34,20 +35,10 @@ ctypedef int64_t (*Xor2Decoder)(
     const uint8_t*, uint64_t, uint64_t, int64_t, int64_t*, uint64_t*, int64_t*, uint64_t*
 ) noexcept nogil
 
-cdef extern from *:
-    """
-    #if defined(__x86_64__)
-    #define PYTHANOS_HAS_BMI2() (__builtin_cpu_supports("bmi2") && __builtin_cpu_supports("bmi"))
-    #else
-    #define PYTHANOS_HAS_BMI2() 0
-    #endif
-    """
-    bint PYTHANOS_HAS_BMI2() noexcept nogil
-
 # The same source twice, in instructions that every processor has or not.
 cdef XorDecoder xor_decoder
 cdef Xor2Decoder xor2_decoder
-if PYTHANOS_HAS_BMI2():
+if has_bmi2():
     from pythanos._xor_bmi2 import addresses
 else:
     addresses = None

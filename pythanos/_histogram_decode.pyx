@@ -22,6 +22,7 @@ from pythanos._chunk_faults cimport (
 from pythanos._histogram_layout cimport Extent, LayoutColumns, keep_layout, read_layout
 from pythanos._histogram_numbers cimport StartState, XorState, make_runs
 from pythanos._histogram_samples cimport RowColumns, decode_floats, decode_integers
+from pythanos._instructions cimport has_bmi2_avx2_lzcnt
 
 from pythanos.model.histogram import HistogramColumns, HistogramLayouts, IntegerCounts
 from pythanos.model.histogram_resolution import reduce_resolution
@@ -33,29 +34,12 @@ ctypedef int64_t (*FloatDecoder)(
     BitReader*, uint64_t, const Extent*, StartState*, int64_t, XorState*, RowColumns*
 ) noexcept nogil
 
-cdef extern from *:
-    """
-    #if defined(__x86_64__)
-    #include <cpuid.h>
-    /* All that _histogram_bmi2 is compiled for; older compilers have no name for lzcnt, which is taken for another
-     * instruction where it is not known. */
-    static int pythanos_has_bmi2(void) {
-        unsigned a, b, c, d;
-        return __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("avx2") &&
-            __get_cpuid(0x80000001, &a, &b, &c, &d) && (c >> 5 & 1);
-    }
-    #else
-    static int pythanos_has_bmi2(void) { return 0; }
-    #endif
-    """
-    bint has_bmi2 "pythanos_has_bmi2"() noexcept nogil
-
 make_runs()
 
 # The same source twice, in instructions that every processor has or not.
 cdef IntegerDecoder integer_decoder
 cdef FloatDecoder float_decoder
-if has_bmi2():
+if has_bmi2_avx2_lzcnt():
     from pythanos._histogram_bmi2 import addresses
 else:
     addresses = None
