@@ -63,8 +63,10 @@ class _Family(Collector, Generic[C]):
         raise NotImplementedError
 
 
-class TallyCounter(_Family[Number]):
-    """A counter family."""
+class _Numbers(_Family[Number]):
+    """What counters and gauges have in common."""
+
+    shown_as: type[CounterMetricFamily] | type[GaugeMetricFamily]
 
     def inc(self, amount: float = 1) -> None:
         """For a family without labels."""
@@ -73,34 +75,29 @@ class TallyCounter(_Family[Number]):
     def _new(self) -> Number:
         return Number()
 
-    def _shown(self, children: Iterable[tuple[tuple[str, ...], Number]]) -> CounterMetricFamily:
-        family = CounterMetricFamily(self._name, self._text, labels=self._names)
+    def _shown(self, children: Iterable[tuple[tuple[str, ...], Number]]) -> Shown:
+        family = self.shown_as(self._name, self._text, labels=self._names)
         for values, number in children:
             family.add_metric(values, number.get())
         return family
 
 
-class TallyGauge(_Family[Number]):
-    """A gauge family."""
+class TallyCounter(_Numbers):
+    """A counter family."""
 
-    def inc(self, amount: float = 1) -> None:
-        """For a family without labels, as ``dec`` and ``set``."""
-        self.labels().inc(amount)
+    shown_as = CounterMetricFamily
+
+
+class TallyGauge(_Numbers):
+    """A gauge family; ``dec`` and ``set``, as ``inc``, are for one without labels."""
+
+    shown_as = GaugeMetricFamily
 
     def dec(self, amount: float = 1) -> None:
         self.labels().dec(amount)
 
     def set(self, value: float) -> None:
         self.labels().set(value)
-
-    def _new(self) -> Number:
-        return Number()
-
-    def _shown(self, children: Iterable[tuple[tuple[str, ...], Number]]) -> GaugeMetricFamily:
-        family = GaugeMetricFamily(self._name, self._text, labels=self._names)
-        for values, number in children:
-            family.add_metric(values, number.get())
-        return family
 
 
 class TallyHistogram(_Family[Tally]):
